@@ -1,0 +1,1 @@
+"""What was observed. A fact keeps its source line; a hole keeps its reason."""
