@@ -23,7 +23,8 @@ class Stamp(Struct, frozen=True):
 class LogLine(Fact, frozen=True, kw_only=True):
     """One message. ``kind`` is an id of ``kernel.messages.KINDS``; ``number`` is N of ``N callbacks suppressed`` and its like.
 
-    ``repeated`` counts identical lines that a bulk reading folded into this one, this one included.
+    ``repeated`` counts identical lines that a bulk reading folded into this one, this one included. ``quoted`` marks a message
+    cited inside a sentence: it was seen, but how often and when is not shown.
     """
 
     kind: str
@@ -32,3 +33,4 @@ class LogLine(Fact, frozen=True, kw_only=True):
     netns: int | None = None
     host_name: str | None = None
     repeated: int = 1
+    quoted: bool = False
