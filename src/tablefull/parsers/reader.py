@@ -1,0 +1,235 @@
+"""A paste, a file or a bundle into one snapshot: each line goes to the parser that claims it, each fact to its host.
+
+The trap: what nobody claims is prose, and prose is evidence too. It is kept line by line, searched for quantities, and only
+what looks like machine output and was claimed by nobody is reported as unread.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from tablefull.facts.entry import Composition, Entry
+from tablefull.facts.host import KernelRelease
+from tablefull.facts.kernel_log import LogLine
+from tablefull.facts.origin import Fact
+from tablefull.facts.snapshot import HostFacts, Snapshot, Unread
+from tablefull.parsers import hosts, prompt, sysctl
+from tablefull.parsers.block import Context, Line, Read
+from tablefull.parsers.clean import clean
+from tablefull.parsers.registry import ROWS, Row
+
+ANONYMOUS = "this host"
+MAX_UNREAD = 100  # reported in full; more are counted in one closing line
+MAX_PROSE = 4000  # lines of prose kept for the rules
+_MACHINE = re.compile(r"^\s{0,8}(?:[\w./-]{2,80}\s{0,8}[=:]\s{0,8}-?\d[\d.]*$|\[\s{0,8}\d{1,9}\.\d{3,9}\]\s\S*conntrack)")
+_CONFIGURATION = re.compile(r"sysctl\.conf|sysctl\.d|modprobe\.d|boot\.kernel|\.conf contains|cloud-init|user-?data", re.IGNORECASE)
+
+
+class Parser(Protocol):
+    """A module of this folder."""
+
+    def read(self, lines: Sequence[Line], at: int, context: Context) -> Read | None:
+        """See ``parsers.block``."""
+
+
+class Reader:
+    """Reads documents one after the other into ``snapshot``."""
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        self.snapshot = snapshot if snapshot is not None else Snapshot()
+        self._parsers: dict[str, Parser] = {}
+        self._host: HostFacts | None = None
+        self._named: dict[str, HostFacts] = {host.name.lower(): host for host in self.snapshot.hosts}
+        self._nodenames: dict[str, HostFacts] = {}
+        self._unread_more = 0
+
+    # -- hosts
+
+    def _current(self) -> HostFacts:
+        if self._host is None:
+            self._host = self._add(ANONYMOUS, "unknown")
+        return self._host
+
+    def _add(self, name: str, role: str) -> HostFacts:
+        host = HostFacts(name=name, role=role)
+        self.snapshot.hosts.append(host)
+        self._named[name.lower()] = host
+        return host
+
+    def _rename(self, host: HostFacts, name: str, role: str | None = None) -> None:
+        self._named.pop(host.name.lower(), None)
+        host.name = name
+        if role and host.role == "unknown":
+            host.role = role
+        self._named[name.lower()] = host
+
+    def _enter(self, place: hosts.Place) -> None:
+        known = self._named.get(place.name.lower())
+        if known is not None:
+            self._host = known
+            return
+        current = self._host
+        if current is not None and current.name == ANONYMOUS:
+            empty = not current.facts and current.composition is None
+            if place.role in hosts.SAME_MACHINE or empty:
+                self._rename(current, place.name, place.role)
+                return
+        self._host = self._add(place.name, place.role)
+
+    def _nodename(self, name: str) -> HostFacts:
+        """The host that calls itself ``name``; the current one where it has not said its name yet."""
+        name = name.strip().rstrip(":")
+        if name.lower() in ("localhost", "", "(none)", "kernel"):
+            return self._current()
+        known = self._nodenames.get(name) or self._named.get(name.lower())
+        if known is None:
+            known = self._current()
+            if known in self._nodenames.values():
+                known = self._add(name, "container" if re.fullmatch(r"[0-9a-f]{12}", name) else "unknown")
+            elif known.name == ANONYMOUS:
+                self._rename(known, name)
+        self._nodenames[name] = known
+        return known
+
+    # -- lines
+
+    def document(self, source: str, raw_lines: Iterable[str], *, host: str | None = None, path: str | None = None) -> None:
+        """Read one document. ``host`` and ``path`` are what a bundle states about it."""
+        lines = clean(raw_lines)
+        self.lines(source, lines, host=host, path=path)
+
+    def lines(self, source: str, lines: Sequence[Line], *, host: str | None = None, path: str | None = None) -> None:
+        """The same for lines already cleaned; their numbers may have gaps (a bulk reading left the rest out)."""
+        if host is not None:
+            self._host = self._named.get(host.lower()) or self._add(host, "unknown")
+        context = Context(source, None, path)
+        self.snapshot.lines += len(lines)
+        last: Row | None = None
+        at = 0
+        while at < len(lines):
+            line = lines[at]
+            text = line.text
+            if not text or text.isspace():
+                at += 1
+                continue
+            read, last = self._claimed(lines, at, context, last)
+            if read is not None:
+                self._keep(read, context)
+                at += max(read.used, 1)
+                continue
+            at += 1
+            typed = prompt.prompt(text)
+            if typed is not None:
+                self._typed(typed, line, context)
+                continue
+            introduced = hosts.place(text)
+            if introduced is not None:
+                self._enter(introduced)
+            self._prose(line, context)
+
+    def _claimed(self, lines: Sequence[Line], at: int, context: Context, last: Row | None) -> tuple[Read | None, Row | None]:
+        text = lines[at].text
+        where = f"{context.command or ''} {context.path or ''}"
+        rows = ROWS if last is None else (last, *ROWS)
+        for row in rows:
+            if not any(hint in text for hint in row.hints) and not any(command in where for command in row.commands):
+                continue
+            parser = self._parsers.get(row.module)
+            if parser is None:
+                parser = cast(Parser, import_module(f"tablefull.parsers.{row.module}"))
+                self._parsers[row.module] = parser
+            read = parser.read(lines, at, context)
+            if read is not None:
+                return read, row
+        return None, None
+
+    def _typed(self, typed: prompt.Prompt, line: Line, context: Context) -> None:
+        if typed.host is not None:
+            self._host = self._nodename(typed.host)
+        context.command = typed.command or None
+        host = self._current()
+        host.prose.append(context.origin(line))
+        host.facts.extend(sysctl.commanded(Line(line.number, typed.command, line.raw), context))
+        if "--conntrack-" in typed.command or "iptables" in typed.command:
+            for module in ("kube_proxy", "iptables_save"):
+                parser = cast(Parser, import_module(f"tablefull.parsers.{module}"))
+                read = parser.read([Line(line.number, typed.command, line.raw)], 0, context)
+                if read is not None:
+                    self._keep(read, context)
+                    break
+
+    def _keep(self, read: Read, context: Context) -> None:
+        host = self._current()
+        entries = 0
+        for fact in read.facts:
+            if isinstance(fact, LogLine) and fact.host_name and not fact.quoted:
+                host = self._nodename(fact.host_name)
+                self._host = host
+            elif isinstance(fact, KernelRelease) and fact.nodename:
+                host = self._nodename(fact.nodename)
+                self._host = host
+            if isinstance(fact, Entry):
+                if host.composition is None:
+                    host.composition = Composition(first=fact.origin)
+                host.composition.add(fact)
+                entries += 1
+                continue
+            host.facts.append(fact)
+        for line, why in read.unread:
+            self._unread(line, context, why)
+
+    def _prose(self, line: Line, context: Context) -> None:
+        host = self._current()
+        origin = context.origin(line)
+        if len(host.prose) < MAX_PROSE:
+            host.prose.append(origin)
+        text = line.text
+        words = text.split(None, 4)
+        if len(words) > 2 or text.rstrip().endswith((":", ".")):
+            context.command = "configuration file" if _CONFIGURATION.search(text) and len(text) < 200 else None
+        host.facts.extend(mentions(line, context))
+        if _MACHINE.match(text):
+            self._unread(line, context, "looks like machine output; no parser knows this line")
+
+    def _unread(self, line: Line, context: Context, why: str) -> None:
+        if len(self.snapshot.unread) < MAX_UNREAD:
+            self.snapshot.unread.append(Unread(context.origin(line), why))
+
+
+def mentions(line: Line, context: Context) -> list[Fact]:
+    """Facts inside a sentence: quantities, kernel, distribution, memory."""
+    text = line.text
+    facts: list[Fact] = []
+    if any(character.isdigit() for character in text):
+        from tablefull.parsers import prose
+
+        facts += prose.claims(line, context)
+        lowered = text.lower()
+        if "kernel" in lowered or "linux" in lowered:
+            from tablefull.parsers import uname
+
+            facts += uname.mentions(line, context)
+        if "ram" in lowered or "memory" in lowered or "gb" in lowered or "gib" in lowered:
+            from tablefull.parsers import memory
+
+            facts += memory.mentions(line, context)
+    if any(name in text.lower() for name in _SYSTEMS):
+        from tablefull.parsers import distribution
+
+        facts += distribution.mentions(line, context)
+    return facts
+
+
+_SYSTEMS = (
+    "ubuntu", "debian", "centos", "red hat", "redhat", "rhel", "fedora", "suse", "sles", "alpine", "arch linux", "openwrt", "lede", "gentoo", "nixos",
+    "coreos", "flatcar", "amazon linux", "bottlerocket", "rocky", "almalinux", "oracle linux", "xenserver", "xcp", "proxmox", "dd-wrt",
+    "tomato", "asuswrt", "slackware", "raspbian", "photon",
+)
+
+
+def read_text(text: str, source: str = "-") -> Snapshot:
+    """The snapshot of one text."""
+    reader = Reader()
+    reader.document(source, text.splitlines())
+    return reader.snapshot
