@@ -1,0 +1,1 @@
+"""Facts into findings: one rule a cause, with its evidence, its confidence and what would confirm it."""
