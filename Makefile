@@ -54,7 +54,7 @@ lock:
 ## make clean   forget the environment and every cache
 clean:
 	@rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	@find src tests benchmarks scripts -name __pycache__ -type d -exec rm -rf {} +
+	@find . -name __pycache__ -type d -exec rm -rf {} +
 
 env: $(VENV)/.demo
 dev: $(VENV)/.dev
