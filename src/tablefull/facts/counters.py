@@ -16,7 +16,10 @@ class CpuCounters(Fact, frozen=True, kw_only=True):
 
 
 class NetCounter(Fact, frozen=True, kw_only=True):
-    """One named counter of another source: ``group`` is ``netstat -s``, ``ethtool -S``, ``ss -s``, ``cilium`` and so on."""
+    """One named counter of another source: ``group`` is ``netstat -s``, ``ethtool -S``, ``ss -s``, ``sockstat`` or ``cilium``.
+
+    A protocol counter has ``nstat``'s name (``TcpExtListenOverflows``) whichever tool printed it.
+    """
 
     group: str
     name: str
@@ -24,7 +27,19 @@ class NetCounter(Fact, frozen=True, kw_only=True):
 
 
 class SocketStates(Fact, frozen=True, kw_only=True):
-    """How many sockets stand in each state, as ``ss`` or ``netstat`` show them (upper-case TCP state names)."""
+    """How many sockets stand in each state, spelled as ``netstat`` does (``ESTABLISHED``, ``FIN_WAIT1``).
+
+    ``tool`` is ``ss``, ``ss -s``, ``netstat``, or ``unknown`` where the command was not shown.
+    """
 
     tool: str
+    by_state: dict[str, int]
+
+
+class EntryStates(Fact, frozen=True, kw_only=True):
+    """How many entries of the table stand in each state, where somebody counted them (``… | sort | uniq -c``).
+
+    ``UNREPLIED`` and ``ASSURED`` are among the keys where the count was made of those words.
+    """
+
     by_state: dict[str, int]

@@ -29,12 +29,13 @@ class Memory(Fact, frozen=True, kw_only=True):
 
 
 class Slab(Fact, frozen=True, kw_only=True):
-    """One slab cache: objects in use, objects allocated, bytes an object."""
+    """One slab cache: objects in use, objects allocated, bytes an object; ``cache_bytes`` is the memory of all its slabs."""
 
     name: str
     active: int
     total: int
     object_bytes: int | None = None
+    cache_bytes: int | None = None
 
 
 class Program(Fact, frozen=True, kw_only=True):
