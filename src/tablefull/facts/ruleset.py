@@ -10,7 +10,8 @@ from tablefull.facts.settings import Standing
 class FwListing(Fact, frozen=True, kw_only=True):
     """That a table was listed: ``command`` as typed where it was shown, ``tool`` iptables|ip6tables|nft|ebtables.
 
-    ``table`` is None where neither the command nor the chains tell which one it was. ``standing`` is ``configured`` for a file.
+    ``table`` is None where neither the command nor the chains tell which one it was. ``standing`` is ``configured`` for
+    a file.
     """
 
     tool: str
@@ -24,8 +25,8 @@ class FwListing(Fact, frozen=True, kw_only=True):
 class FwChain(Fact, frozen=True, kw_only=True):
     """A chain and, for a base chain, its policy and the counters of packets that met the policy.
 
-    ``hook`` and ``kind`` (filter, nat, route) are printed by nft alone. ``policy`` is None for a chain made by a user. Counters
-    are None where none were printed, and rounded where they were printed with a suffix (``1390K``).
+    ``hook`` and ``kind`` (filter, nat, route) are printed by nft alone. ``policy`` is None for a chain made by a user.
+    Counters are None where none were printed, and rounded where they were printed with a suffix (``1390K``).
     """
 
     tool: str
