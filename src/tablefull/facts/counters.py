@@ -6,8 +6,8 @@ from tablefull.facts.origin import Fact
 class CpuCounters(Fact, frozen=True, kw_only=True):
     """One CPU's conntrack counters by their uapi names; ``layout`` says which listing they came from.
 
-    ``cpu`` is None for a row of ``/proc/net/stat/nf_conntrack`` that carries no number. Values of that file are 32 bits wide
-    and wrap; a column the file does not have is absent here.
+    ``cpu`` is None for a row of ``/proc/net/stat/nf_conntrack`` that carries no number. Values of that file are
+    32 bits wide and wrap; a column the file does not have is absent here.
     """
 
     cpu: int | None
@@ -16,7 +16,8 @@ class CpuCounters(Fact, frozen=True, kw_only=True):
 
 
 class NetCounter(Fact, frozen=True, kw_only=True):
-    """One named counter of another source: ``group`` is ``netstat -s``, ``ethtool -S``, ``ss -s``, ``sockstat`` or ``cilium``.
+    """One named counter of another source: ``group`` is ``netstat -s``, ``ethtool -S``, ``ss -s``, ``sockstat`` or
+    ``cilium``.
 
     A protocol counter has ``nstat``'s name (``TcpExtListenOverflows``) whichever tool printed it.
     """

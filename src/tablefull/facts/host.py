@@ -29,7 +29,10 @@ class Memory(Fact, frozen=True, kw_only=True):
 
 
 class Slab(Fact, frozen=True, kw_only=True):
-    """One slab cache: objects in use, objects allocated, bytes an object; ``cache_bytes`` is the memory of all its slabs."""
+    """One slab cache: objects in use, objects allocated, bytes an object.
+
+    ``cache_bytes`` is the memory of all its slabs.
+    """
 
     name: str
     active: int
@@ -39,7 +42,7 @@ class Slab(Fact, frozen=True, kw_only=True):
 
 
 class Program(Fact, frozen=True, kw_only=True):
-    """A program that matters (kube-proxy, docker, cilium …): ``field`` and ``value`` of its configuration, log or version."""
+    """A program that matters: ``field`` and ``value`` of its configuration, log or version."""
 
     name: str
     field: str

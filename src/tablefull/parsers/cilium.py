@@ -1,7 +1,8 @@
-"""Cilium's own tables: ``cilium status``, ``bpf ct list``, metrics, drop reasons, configuration, log lines and alerts.
+"""Cilium's own tables: ``cilium status``, ``bpf ct list``, metrics, drop reasons, configuration, log lines and
+alerts.
 
-The trap: Cilium keeps connections in eBPF maps beside the kernel's table. ``CT: Map insertion failed`` is that map being full
-and says nothing about ``nf_conntrack_max``.
+The trap: Cilium keeps connections in eBPF maps beside the kernel's table. ``CT: Map insertion failed`` is that map
+being full and says nothing about ``nf_conntrack_max``.
 """
 
 import re
@@ -32,15 +33,19 @@ REASONS = (
 _OF_TABLES = ("CT: Map insertion failed", "No mapping for NAT masquerade")
 _ALERT = re.compile(r"\bCilium(?:Agent|Operator)(?:Conntrack|Nat|Ct|Map|Bpf)\w{2,40}")
 _VERSION = re.compile(
-    r"\b[Cc]ilium(?:-agent| agent| version| CNI|/cilium)?[\s:=]{1,3}v?(?P<version>1\.[0-9]{1,2}(?:\.[0-9]{1,3})?(?:-[\w.]{1,20})?)\b"
+    r"\b[Cc]ilium(?:-agent| agent| version| CNI"
+    r"|/cilium)?[\s:=]{1,3}v?(?P<version>1\.[0-9]{1,2}(?:\.[0-9]{1,3})?(?:-[\w.]{1,20})?)\b"
 )
 _IMAGE = re.compile(r"cilium/cilium:v?(?P<version>1\.[0-9]{1,2}(?:\.[0-9]{1,3})?[\w.-]{0,20})")
 _CONFIG = re.compile(
-    r"(?:--|\"|\b)(?P<key>bpf-(?:ct-[a-z-]{3,60}|nat-global-max|map-dynamic-size-ratio|lb-map-max|neigh-global-max)|conntrack-gc-interval"
-    r"|kube-proxy-replacement|enable-bpf-masquerade)\"?(?:\s{0,3}[=:]\s{0,3}|\s{1,40})[\"']?(?P<value>[\w.]{1,40})[\"']?,?$"
+    r"(?:--|\"|\b)(?P<key>bpf-(?:ct-[a-z-]{3,60}|nat-global-max|map-dynamic-size-ratio|lb-map-max"
+    r"|neigh-global-max)|conntrack-gc-interval"
+    r"|kube-proxy-replacement|enable-bpf-masquerade)\"?(?:\s{0,3}[=:]\s{0,3}"
+    r"|\s{1,40})[\"']?(?P<value>[\w.]{1,40})[\"']?,?$"
 )
 _METRIC = re.compile(
-    r"(?P<name>cilium_[a-z0-9_]{3,80})(?:\{(?P<labels>[^}]{0,500})\})?\s{1,8}(?P<value>[0-9][0-9.e+-]{0,30})(?:\s[0-9]{10,16})?$"
+    r"(?P<name>cilium_[a-z0-9_]{3,80})(?:\{(?P<labels>[^}]{0,500})\})?\s"
+    r"{1,8}(?P<value>[0-9][0-9.e+-]{0,30})(?:\s[0-9]{10,16})?$"
 )
 _LABEL = re.compile(r"(?P<key>map_name|mapName|reason|family|protocol|status|direction)=\"(?P<value>[^\"]{0,100})\"")
 _METRIC_WORDS = ("conntrack", "map_pressure", "drop_count", "nat", "map_ops", "ct_")
@@ -92,7 +97,7 @@ def _counter(line: Line, context: Context, name: str, value: int) -> NetCounter:
 def _metric(line: Line, context: Context) -> list[Fact] | None:
     """A Prometheus line. A pressure, which is a share, becomes whole percent."""
     match = _METRIC.match(line.text.strip())
-    if match is None or "conntrack" not in line.text and not any(word in match["name"] for word in _METRIC_WORDS):
+    if match is None or not any(word in line.text for word in _METRIC_WORDS):
         return None
     try:
         value = float(match["value"])
@@ -111,7 +116,7 @@ def _metric(line: Line, context: Context) -> list[Fact] | None:
 
 
 def _reason_row(line: Line, context: Context) -> list[Fact] | None:
-    """A drop reason alone on its line, in ``cilium bpf metrics list``, in ``cilium monitor`` or in ``hubble observe``."""
+    """A drop reason alone on its line, or in ``cilium bpf metrics list``, ``cilium monitor``, ``hubble observe``."""
     text = line.text.strip().strip("-*'\"` ").rstrip(".")
     monitor = _MONITOR.search(text)
     if monitor and ("flow" in text or "xx drop" in text):
@@ -133,7 +138,7 @@ def _reason_row(line: Line, context: Context) -> list[Fact] | None:
 
 
 def _listing(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """Rows of ``cilium bpf ct list``: their number alone, because each is an eBPF entry and none of the kernel's."""
+    """Rows of ``cilium bpf ct list``: their number alone, because they are eBPF entries and none of the kernel's."""
     here = at
     while here < len(lines) and _LISTED.match(lines[here].text.strip()) and "->" in lines[here].text:
         here += 1

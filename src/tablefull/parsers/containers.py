@@ -1,7 +1,7 @@
 """Container engines and orchestrators: versions of docker, containerd, podman, Kubernetes; signs of LXC, LXD, OpenVZ.
 
-The trap: an engine's report also holds the host's kernel, system and memory; those lines belong to their own parsers, so a block
-is read line by line and stops before them.
+The trap: an engine's report also holds the host's kernel, system and memory; those lines belong to their own parsers,
+so a block is read line by line and stops before them.
 """
 
 import re
@@ -17,7 +17,8 @@ from tablefull.parsers.uname import release_in
 
 _V = r"v?(?P<version>[0-9]{1,4}\.[0-9]{1,4}(?:\.[0-9]{1,4})?[\w.+~-]{0,30})"
 _VERSION_LINE = re.compile(
-    r"(?P<name>[Dd]ocker|podman|containerd|runc|crictl|lxc|lxd|incus|kubectl|k3s|Kubernetes|nerdctl|docker-compose|Docker Compose)"
+    r"(?P<name>[Dd]ocker|podman|containerd|runc|crictl|lxc|lxd|incus|kubectl|k3s|Kubernetes|nerdctl"
+    r"|docker-compose|Docker Compose)"
     r"(?:\s(?:containerd\.io|github\.com/\S{3,80}))?(?:\s(?:version|Version|Engine|Community|-))*:?\s{1,4}"
     + _V
     + r"(?P<rest>,? build.*|,.*|\s[0-9a-f]{7,40}.*|\s.{0,40})?$"
@@ -51,7 +52,8 @@ _NODE_ROW = re.compile(
 )
 _BRIDGE_WARNING = re.compile(r"WARNING: (?P<name>bridge-nf-call-ip6?tables) is disabled")
 _MENTION = re.compile(
-    r"(?<![\w/.-])(?P<name>Docker(?: Engine| CE)?|containerd|Podman|Kubernetes|K3s|k3s|microk8s|MicroK8s|RKE2?|LXD|LXC|OpenVZ|libvirt|QEMU"
+    r"(?<![\w/.-])(?P<name>Docker(?: Engine| CE)?|containerd|Podman|Kubernetes|K3s|k3s|microk8s"
+    r"|MicroK8s|RKE2?|LXD|LXC|OpenVZ|libvirt|QEMU"
     r"|Calico|Flannel|kube-router|OpenShift|iptables|nftables|conntrack-tools)(?:\sversion)?\s" + _V
 )
 _VIRT = frozenset(
@@ -65,7 +67,10 @@ def _program(line: Line, context: Context, name: str, field: str, value: str) ->
 
 
 def _engine(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """``docker version``: a title (Client, Server, Engine, containerd, runc) and its ``Version:``; the rest is read past."""
+    """``docker version``: a title (Client, Server, Engine, containerd, runc) and its ``Version:``.
+
+    The rest is read past.
+    """
     title, colon, rest = lines[at].text.strip().partition(":")
     told = context.command is not None and ("docker" in context.command or "podman" in context.command)
     if not colon or title.lower() not in _ENGINES or not (told or rest.strip().startswith("Docker")):
@@ -103,7 +108,7 @@ def _engine(lines: Sequence[Line], at: int, context: Context) -> Read | None:
 
 
 def _node(line: Line, context: Context) -> list[Fact] | None:
-    """A row of ``kubectl get nodes -o wide``: the node's kernel, its runtime and, where the table knows it, its distribution."""
+    """A row of ``kubectl get nodes -o wide``: the node's kernel, runtime and, where known, distribution."""
     text = line.text.strip()
     match = _NODE_ROW.search(text)
     runtime = _RUNTIME.search(text)
@@ -113,9 +118,7 @@ def _node(line: Line, context: Context) -> list[Fact] | None:
     release = release_in(match["release"])
     facts: list[Fact] = []
     if release:
-        facts.append(
-            KernelRelease(origin=context.origin(line), release=release, nodename=words[0] if len(words) > 6 else None)
-        )
+        facts.append(KernelRelease(origin=context.origin(line), release=release))
     facts.append(_program(line, context, runtime["name"], "version", runtime["version"]))
     kubelet = next((word for word in words[:6] if word.startswith("v1.")), None)
     if kubelet:
@@ -148,7 +151,7 @@ def _labelled(line: Line, context: Context) -> list[Fact] | None:
 
 
 def _other(line: Line, context: Context) -> list[Fact] | None:
-    """A version line, a bridge warning, the answer of ``systemd-detect-virt``, or a sign of a container in a path or variable."""
+    """A version line, a bridge warning, the answer of ``systemd-detect-virt``, a container's variable."""
     text = line.text.strip()
     warning = _BRIDGE_WARNING.match(text)
     if warning:

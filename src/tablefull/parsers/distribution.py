@@ -1,6 +1,7 @@
 """The distribution: ``lsb_release``, ``os-release``, the release files, a node's report, a sentence.
 
-The trap: the same name is written ten ways, and ``ID_LIKE=debian`` is not ``ID=debian``. Every form ends in one table of names.
+The trap: the same name is written ten ways, and ``ID_LIKE=debian`` is not ``ID=debian``. Every form ends in one table
+of names.
 """
 
 import re
@@ -62,7 +63,8 @@ _IDS = {
     "citrix hypervisor": "xenserver",
     "xcp": "xcp",
 }
-_FILLER = r"(?:\s(?:GNU/Linux|Linux|Stream|Leap|Server|Workstation|AS|ES|release|VE|AMI|Tumbleweed|Core|by Kinvolk|Container|version|v)\b|/Linux){0,4}"
+_FILLER = r"(?:\s(?:GNU/Linux|Linux|Stream|Leap|Server|Workstation|AS|ES|release|VE|AMI"
+    r"|Tumbleweed|Core|by Kinvolk|Container|version|v)\b|/Linux){0,4}"
 _NAME = re.compile(
     r"(?<![\w#@./=-])(?P<name>"
     + "|".join(sorted(map(re.escape, _IDS), key=len, reverse=True))
@@ -72,7 +74,8 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _CODENAMES = frozenset(
-    "hardy lucid precise trusty xenial bionic focal jammy noble lenny squeeze wheezy jessie stretch buster bullseye bookworm trixie".split()
+    "hardy lucid precise trusty xenial bionic focal jammy noble lenny squeeze wheezy jessie "
+    "stretch buster bullseye bookworm trixie".split()
 )
 # Names that are English words too, or a program's: without their version they say nothing.
 _NEEDS_VERSION = ("alpine", "xcp", "lede", "talos", "coreos")
@@ -98,7 +101,7 @@ def _codename(text: str) -> str | None:
 
 
 def named(text: str) -> Named | None:
-    """The distribution a printed name means (``CentOS release 5.5 (Final)``), or None for a name that is not in the table."""
+    """The distribution a printed name means (``CentOS release 5.5 (Final)``), None for an unknown name."""
     match = _NAME.search(text[:400])
     if match is None:
         return None
@@ -141,10 +144,14 @@ def _lsb(lines: Sequence[Line], at: int, context: Context) -> Read | None:
 
 
 _KEYS = frozenset(
-    "ID ID_LIKE NAME VERSION VERSION_ID VERSION_CODENAME PRETTY_NAME ANSI_COLOR CPE_NAME HOME_URL SUPPORT_URL BUG_REPORT_URL "
-    "PRIVACY_POLICY_URL UBUNTU_CODENAME LOGO VARIANT VARIANT_ID BUILD_ID PLATFORM_ID DOCUMENTATION_URL VENDOR_NAME VENDOR_URL "
-    "SUPPORT_END DEFAULT_HOSTNAME IMAGE_ID IMAGE_VERSION OSTREE_VERSION KERNEL_COMMIT_ID GOOGLE_CRASH_ID COREOS_BOARD FLATCAR_BOARD "
-    "DISTRIB_ID DISTRIB_RELEASE DISTRIB_CODENAME DISTRIB_DESCRIPTION DISTRIB_REVISION DISTRIB_TARGET DISTRIB_ARCH DISTRIB_TAINTS "
+    "ID ID_LIKE NAME VERSION VERSION_ID VERSION_CODENAME PRETTY_NAME ANSI_COLOR CPE_NAME HOME_URL "
+    "SUPPORT_URL BUG_REPORT_URL "
+    "PRIVACY_POLICY_URL UBUNTU_CODENAME LOGO VARIANT VARIANT_ID BUILD_ID PLATFORM_ID "
+    "DOCUMENTATION_URL VENDOR_NAME VENDOR_URL "
+    "SUPPORT_END DEFAULT_HOSTNAME IMAGE_ID IMAGE_VERSION OSTREE_VERSION KERNEL_COMMIT_ID "
+    "GOOGLE_CRASH_ID COREOS_BOARD FLATCAR_BOARD "
+    "DISTRIB_ID DISTRIB_RELEASE DISTRIB_CODENAME DISTRIB_DESCRIPTION DISTRIB_REVISION "
+    "DISTRIB_TARGET DISTRIB_ARCH DISTRIB_TAINTS "
     "LEDE_BOARD LEDE_ARCH LEDE_RELEASE OPENWRT_BOARD OPENWRT_ARCH OPENWRT_RELEASE OPENWRT_TAINTS LEDE_TAINTS "
     "LEDE_DEVICE_MANUFACTURER LEDE_DEVICE_MANUFACTURER_URL LEDE_DEVICE_PRODUCT LEDE_DEVICE_REVISION "
     "OPENWRT_DEVICE_MANUFACTURER OPENWRT_DEVICE_MANUFACTURER_URL OPENWRT_DEVICE_PRODUCT OPENWRT_DEVICE_REVISION "
@@ -244,7 +251,7 @@ def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
 
 
 def mentions(line: Line, context: Context) -> list[Fact]:
-    """Distributions a sentence names, each once. ``Debian/Ubuntu`` is a choice and not a fact, so both are left out."""
+    """Distributions a sentence names, each once; ``Debian/Ubuntu`` is a choice and no fact, so both are left out."""
     text = line.text[:4000]
     found: dict[str, Fact] = {}
     for match in _NAME.finditer(text):

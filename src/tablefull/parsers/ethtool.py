@@ -1,7 +1,8 @@
 """A driver's counters: ``ethtool -S``, and the allowances of an AWS instance under any exporter's name.
 
-The trap: ``conntrack_allowance_exceeded`` counts packets that the *instance's* allowance refused, outside the guest; it has
-nothing to do with the guest's own table. A whole listing has a row a queue and a reason, so only rows of loss are kept.
+The trap: ``conntrack_allowance_exceeded`` counts packets that the *instance's* allowance refused, outside the guest;
+it has nothing to do with the guest's own table. A whole listing has a row a queue and a reason, so only rows of loss
+are kept.
 """
 
 import re
@@ -14,7 +15,8 @@ from tablefull.parsers.numeral import whole
 
 GROUP = "ethtool -S"
 _ALLOWANCE = re.compile(
-    r"(?P<name>(?:bw_in|bw_out|pps|conntrack|linklocal)_allowance_(?:exceeded|available))\b(?:\{[^}]{0,300}\})?\"?\s{0,40}[:=]?\s{0,40}\"?"
+    r"(?P<name>(?:bw_in|bw_out|pps|conntrack|linklocal)_allowance_(?:exceeded"
+    r"|available))\b(?:\{[^}]{0,300}\})?\"?\s{0,40}[:=]?\s{0,40}\"?"
     r"(?P<value>[0-9][0-9,.e+]{0,24})"
 )
 _KEPT = ("allowance", "drop", "discard", "err", "miss", "no_buf", "nobuf", "fifo", "timeout", "full")
@@ -57,7 +59,7 @@ def _row(text: str) -> tuple[str, int] | None:
 
 
 def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """Rows of loss of a whole listing, or allowances that stand alone (a listing through ``grep``, an exporter's line)."""
+    """Rows of loss of a whole listing, or allowances that stand alone (through ``grep``, from an exporter)."""
     text = lines[at].text.strip()
     headed = text == "NIC statistics:"
     told = context.command is not None and "ethtool" in context.command and "-S" in context.command

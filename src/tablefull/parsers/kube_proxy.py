@@ -1,7 +1,8 @@
 """kube-proxy's hand on the table: flags, ``KubeProxyConfiguration``, its log, and what was refused to it.
 
-The trap: kube-proxy sets ``nf_conntrack_max`` to cores × ``maxPerCore`` (at least ``min``) whenever it starts, over whatever a
-file says, and a value of zero means "leave it". A flag quoted with its ``Default:`` is documentation, not a setting.
+The trap: kube-proxy sets ``nf_conntrack_max`` to cores × ``maxPerCore`` (at least ``min``) whenever it starts, over
+whatever a file says, and a value of zero means "leave it". A flag quoted with its ``Default:`` is documentation, not
+a setting.
 """
 
 import re
@@ -30,10 +31,12 @@ _BY_FLAG = {flag: (flag, sysctl) for flag, _, sysctl in _OPTIONS}
 _BY_FIELD = {field: (flag, sysctl) for flag, field, sysctl in _OPTIONS}
 _FLAG = re.compile(r"--(?P<flag>conntrack-[a-z-]{3,40})(?:=|\s{1,4})[\"']?(?P<value>[0-9][0-9a-z.]{0,20}|true|false)\b")
 _FLAG_DEFAULT = re.compile(
-    r"--(?P<flag>conntrack-[a-z-]{3,40})\s{1,8}(?:int32|int|duration|float)?\s{0,8}[|]?\s{0,80}.{0,200}?Default: (?P<value>[0-9][0-9a-z.]{0,20})"
+    r"--(?P<flag>conntrack-[a-z-]{3,40})\s{1,8}(?:int32|int|duration|float)?.{0,200}?"
+    r"Default: (?P<value>[0-9][0-9a-z.]{0,20})"
 )
 _FIELD = re.compile(
-    r"[\"']?(?P<field>maxPerCore|min|max|tcpEstablishedTimeout|tcpCloseWaitTimeout|tcpBeLiberal|udpTimeout|udpStreamTimeout)[\"']?:\s{0,4}"
+    r"[\"']?(?P<field>maxPerCore|min|max|tcpEstablishedTimeout|tcpCloseWaitTimeout|tcpBeLiberal"
+    r"|udpTimeout|udpStreamTimeout)[\"']?:\s{0,4}"
     r"[\"']?(?P<value>[0-9][0-9a-z.]{0,20}|null|true|false|\"\")?[\"']?,?\s{0,8}(?:#.{0,200})?$"
 )
 _PLAIN_FIELDS = ("min", "max")
@@ -45,11 +48,13 @@ _MAX = re.compile(r"[Ss]etting nf_conntrack_max(?:\"\s{0,2}nf[Cc]onntrackMax=| t
 _HASHSIZE = re.compile(r"[Ss]etting conntrack hashsize(?:\"\s{0,2}conntrackHashsize=| to )(?P<value>[0-9]{1,12})")
 _HASHSIZE_PATH = "/sys/module/nf_conntrack/parameters/hashsize"
 _KLOG = re.compile(
-    r"(?P<level>[IWEF])[0-9]{4} [0-9:.]{8,20}\s{1,12}[0-9]{1,9} (?P<file>[\w/.-]{3,60}\.go):[0-9]{1,6}\] ?(?P<message>.{0,1000})"
+    r"(?P<level>[IWEF])[0-9]{4} [0-9:.]{8,20}\s{1,12}[0-9]{1,9} (?P<file>[\w/.-]"
+    r"{3,60}\.go):[0-9]{1,6}\] ?(?P<message>.{0,1000})"
 )
 _REFUSED = re.compile(
     r"(?P<path>/(?:proc/sys/net|sys/module/[a-z_]{0,3}conntrack)/[\w./-]{3,120}): "
-    r"(?P<error>operation not supported|operation not permitted|permission denied|read-only file system|no such file or directory|invalid argument)",
+    r"(?P<error>operation not supported|operation not permitted|permission denied"
+    r"|read-only file system|no such file or directory|invalid argument)",
     re.IGNORECASE,
 )
 _READ_ONLY_SYSFS = re.compile(r"(?:sysfs|sys filesystem|/sys) is (?:not writable|read-only)", re.IGNORECASE)
@@ -138,8 +143,10 @@ def _log(line: Line, context: Context) -> list[Fact] | None:
     """Facts of a log line, with or without klog's prefix; None for a line that kube-proxy did not write."""
     text = line.text
     facts: list[Fact] = []
-    for match in (*_SET_OLD.finditer(text), *_SET_NEW.finditer(text)):
-        facts.append(_setting(line, context, match["name"], match["value"], "commanded"))
+    facts += [
+        _setting(line, context, match["name"], match["value"], "commanded")
+        for match in (*_SET_OLD.finditer(text), *_SET_NEW.finditer(text))
+    ]
     for pattern, name in ((_MAX, "nf_conntrack_max"), (_HASHSIZE, _HASHSIZE_PATH)):
         found = pattern.search(text)
         if found:
@@ -181,7 +188,7 @@ def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
 
 
 def mentions(line: Line, context: Context) -> list[Fact]:
-    """Flags, refused writes and the program itself, where a sentence names them. A flag alone in a sentence is no setting."""
+    """Flags, refused writes and the program itself, where a sentence names them; a flag in a sentence sets nothing."""
     text = line.text[:4000]
     facts: list[Fact] = list(_refusals(line, context)) if len(line.text) <= 4000 else []
     facts += [_program(line, context, match["flag"], match["value"]) for match in _FLAG.finditer(text)]

@@ -1,9 +1,9 @@
 """The machine's memory: ``free`` of every era, ``top``'s memory line, ``/proc/meminfo``, a sentence.
 
-The trap: ``free`` prints neither its unit nor the same columns twice. The sixth column is ``cached`` to procps 3.3.9 and
-``available`` from 3.3.10, and in the old form memory in use by caches counts as used; its ``-/+ buffers/cache`` line holds
-what is really available. Where the option is not in sight the unit is told by the numbers: pages are 4 KiB, so every number
-in KiB divides by four.
+The trap: ``free`` prints neither its unit nor the same columns twice. The sixth column is ``cached`` to procps 3.3.9
+and ``available`` from 3.3.10, and in the old form memory in use by caches counts as used; its ``-/+ buffers/cache``
+line holds what is really available. Where the option is not in sight the unit is told by the numbers: pages are 4
+KiB, so every number in KiB divides by four.
 """
 
 import re
@@ -32,8 +32,10 @@ _ROWS = ("mem:", "mem :", "speicher:", "mém:", "mém.:", "pam.:", "память
 _NEW_WORDS = ("availab", "verfüg", "dispon", "доступ", "可用", "beschik")
 _SAID = re.compile(
     r"(?<![\w.,/])(?P<before>(?:more than|less than|at least|over|under|up to|only|with|of|about|around|~)\s)?"
-    r"(?P<number>[0-9]{1,6}(?:[.,][0-9]{1,2})?)\s?(?P<unit>[TGM]i?B?)(?:yte)?s?\b\s?(?:of\s)?(?:physical\s|total\s|system\s|DDR[2345]\s|ECC\s){0,2}"
-    r"(?P<what>RAM|memory|mem\b|(?:[A-Za-z/]{2,20}\s){0,2}?(?:VPS|droplet|VM|instance|server|machine|node|box|router|guest|host)s?\b)",
+    r"(?P<number>[0-9]{1,6}(?:[.,][0-9]"
+    r"{1,2})?)\s?(?P<unit>[TGM]i?B?)(?:yte)?s?\b\s?(?:of\s)?(?:physical\s|total\s|system\s|DDR[2345]\s|ECC\s){0,2}"
+    r"(?P<what>RAM|memory|mem\b|(?:[A-Za-z/]{2,20}\s){0,2}?(?:VPS|droplet|VM|instance|server|machine"
+    r"|node|box|router|guest|host)s?\b)",
     re.IGNORECASE,
 )
 _SAID_AFTER = re.compile(
@@ -138,7 +140,7 @@ def _free(lines: Sequence[Line], at: int, context: Context) -> Read | None:
 
 
 def _top(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """``top``'s line: ``KiB Mem : 16266300 total, …``, ``Mem:  8174456k total, …``; its swap line holds ``avail Mem``."""
+    """``top``'s line: ``KiB Mem : 16266300 total, …``, ``Mem:  8174456k total, …``; its swap line has ``avail Mem``."""
     text = lines[at].text.strip()
     unit, label = _KIB, text
     for word, size in (("KiB ", _KIB), ("MiB ", _MIB), ("GiB ", _GIB)):
@@ -164,7 +166,10 @@ def _top(lines: Sequence[Line], at: int, context: Context) -> Read | None:
 
 
 def _meminfo(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """``/proc/meminfo``, whole or grepped. Without ``MemAvailable`` (before v3.14) free, buffers and page cache stand for it."""
+    """``/proc/meminfo``, whole or grepped.
+
+    Without ``MemAvailable`` (before v3.14) free, buffers and page cache stand for it, as ``free`` counted them then.
+    """
     seen: dict[str, int] = {}
     here = at
     first: Line | None = None
@@ -211,7 +216,10 @@ def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
 
 
 def mentions(line: Line, context: Context) -> list[Fact]:
-    """Memory a sentence states ("16GB of RAM", "a fresh 1 GB VPS"), marked ``stated``; limits ("more than 4 GiB") are left out."""
+    """Memory a sentence states ("16GB of RAM", "a fresh 1 GB VPS"), marked ``stated``.
+
+    No limits ("more than 4 GiB").
+    """
     text = line.text[:4000]
     matches = list(_SAID.finditer(text)) or list(_SAID_AFTER.finditer(text))
     facts: list[Fact] = []

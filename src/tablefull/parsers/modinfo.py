@@ -1,7 +1,7 @@
 """``modinfo``: which file a module would come from, and the kernel it was built for.
 
-The trap: ``vermagic`` names the kernel the file was built for, and ``modinfo`` also answers for a module that is not loaded.
-It is a release of this host all the same, because ``modinfo`` looks in the running kernel's own folder.
+The trap: ``vermagic`` names the kernel the file was built for, and ``modinfo`` also answers for a module that is not
+loaded. It is a release of this host all the same, because ``modinfo`` looks in the running kernel's own folder.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from tablefull.parsers.block import Context, Line, Read
 
 _KEPT = ("filename", "version", "vermagic", "depends")
 _KNOWN = frozenset(
-    "filename version vermagic depends name license description author srcversion alias retpoline intree parm sig_id signer "
+    "filename version vermagic depends name license description author srcversion alias retpoline "
+    "intree parm sig_id signer "
     "sig_key sig_hashalgo signature firmware softdep import_ns rhelversion staging livepatch file".split()
 )
 
@@ -32,7 +33,7 @@ def module_of(filename: str) -> str:
 def _is_signature(text: str) -> bool:
     """True for the wrapped hexadecimal lines of a signature."""
     plain = text.replace(":", "").strip()
-    return ":" in text and 2 <= len(plain) and all(c in "0123456789ABCDEFabcdef" for c in plain)
+    return ":" in text and len(plain) >= 2 and all(c in "0123456789ABCDEFabcdef" for c in plain)
 
 
 def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
@@ -51,7 +52,7 @@ def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
                 break
             here += 1
             continue
-        if pair[0] == "filename" and here > at:
+        if here > at and pair[0] == "filename":
             break
         if pair[0] == "name" or (pair[0] == "filename" and "/" in pair[1]):
             module = module_of(pair[1])

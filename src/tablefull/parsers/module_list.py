@@ -1,7 +1,8 @@
 """Loaded kernel modules: ``lsmod``, ``/proc/modules``, and either of them through ``grep``.
 
-The trap: a row has the shape ``name number number words``, which a slab cache and many a sentence share. A slab row has a digit
-where a list of users stands; without a header or a command in sight a row must name a module of the firewall or the bridge.
+The trap: a row has the shape ``name number number words``, which a slab cache and many a sentence share. A slab row
+has a digit where a list of users stands; without a header or a command in sight a row must name a module of the
+firewall or the bridge.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
 """How a number is written: grouped digits, decimal commas, size suffixes.
 
-The trap: ``1.548`` is a whole number in one locale and one and a half in another, and ``"²".isdigit()`` is true. Whole numbers
-and sizes are therefore read by two functions, and both answer None where the text is not clearly such a number.
+The trap: ``1.548`` is a whole number in one locale and one and a half in another, and ``"²".isdigit()`` is true.
+Whole numbers and sizes are therefore read by two functions, and both answer None where the text is not clearly such a
+number.
 """
 
 _SCALE = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}

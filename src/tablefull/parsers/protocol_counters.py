@@ -1,8 +1,8 @@
 """Protocol counters: ``netstat -s``, ``nstat``, and the raw ``/proc/net/netstat`` and ``/proc/net/snmp``.
 
-The trap: ``netstat -s`` says in a sentence what the kernel calls ``ListenOverflows``, and the sentence changed between versions
-of net-tools ("ignored", "dropped"). A counter with a known sentence is named as ``nstat`` names it, so that one rule reads all
-three; a sentence that is not known keeps its words.
+The trap: ``netstat -s`` says in a sentence what the kernel calls ``ListenOverflows``, and the sentence changed
+between versions of net-tools ("ignored", "dropped"). A counter with a known sentence is named as ``nstat`` names it,
+so that one rule reads all three; a sentence that is not known keeps its words.
 """
 
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ def _counter(section: str, text: str) -> tuple[str, int] | None:
         bare = name.strip()
         return (f"{section}{bare}" if " " not in bare else bare), value
     words = stripped.split()
-    for before, word in zip(words[1:], words[2:] + [""], strict=True):
+    for before, word in zip(words[1:], [*words[2:], ""], strict=True):
         value = whole(before) if word == "times" and len(words) < 16 else None
         if value is not None:
             return " ".join(w for w in words if w != before), value
@@ -133,7 +133,10 @@ def _sentences(lines: Sequence[Line], at: int, context: Context) -> Read | None:
 
 
 def _raw(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """Pairs of lines of ``/proc/net/netstat``: names, then numbers, under the same title. Negative numbers are left out."""
+    """Pairs of lines of ``/proc/net/netstat``: names, then numbers, under the same title.
+
+    Negative numbers are left out.
+    """
     here = at
     facts: list[Fact] = []
     while here + 1 < len(lines):

@@ -1,7 +1,8 @@
-"""Connection tracking's slab caches: ``/proc/slabinfo`` 1.1, 2.0 and 2.1, ``slabtop``, ``vmstat -m``, or one grepped row.
+"""Connection tracking's slab caches: ``/proc/slabinfo`` 1.1, 2.0, 2.1, ``slabtop``, ``vmstat -m``, or a grepped row.
 
-The trap: to v4.6 every network namespace has a cache of its own, named with an address (``nf_conntrack_ffffffff81ce9b80``), so
-there may be many and each is kept. Objects are counted per CPU and lazily, so ``active`` runs ahead of the table's count.
+The trap: to v4.6 every network namespace has a cache of its own, named with an address
+(``nf_conntrack_ffffffff81ce9b80``), so there may be many and each is kept. Objects are counted per CPU and lazily, so
+``active`` runs ahead of the table's count.
 """
 
 import re
@@ -13,7 +14,7 @@ from tablefull.parsers.block import Context, Line, Read
 from tablefull.parsers.numeral import size_bytes, whole
 
 _CACHE = re.compile(r"(?:nf|ip)_conntrack(?:_expect|_[0-9a-fx]{1,20})?(?:\([0-9]{1,10}:[^)\s]{0,200}\))?$")
-# slabinfo prints slabs in pages; every machine that prints these names in the field has pages of 4 KiB, save some ARM and POWER.
+# slabinfo counts slabs in pages; those are 4 KiB everywhere but on some ARM and POWER machines.
 _PAGE_BYTES = 4096
 
 
@@ -73,7 +74,10 @@ _SUMMARY = ("Active / Total", "Minimum / Average")
 
 
 def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """Our caches of a whole table, or of rows that stand alone. Rows of other caches are read past where a header or a command shows the table."""
+    """Our caches of a whole table, or of rows that stand alone.
+
+    Rows of other caches are read past where a header or a command shows the table.
+    """
     where = f"{context.command or ''} {context.path or ''}"
     text = lines[at].text.strip()
     headed = text.startswith(("slabinfo - version", "# name", "OBJS ACTIVE", *_SUMMARY)) or text.split()[:3] == [

@@ -1,7 +1,8 @@
 """Sockets by state: ``ss -s``, rows of ``ss`` and ``netstat``, ``sort | uniq -c`` of either, ``/proc/net/sockstat``.
 
-The trap: the same count of states is made of sockets and of entries (``awk '{print $4}' /proc/net/nf_conntrack | sort | uniq -c``),
-and the two disagree exactly where it matters. Only the command tells them apart, or a word that only entries have.
+The trap: the same count of states is made of sockets and of entries (``awk '{print $4}' /proc/net/nf_conntrack | sort
+| uniq -c``), and the two disagree exactly where it matters. Only the command tells them apart, or a word that only
+entries have.
 """
 
 import re
@@ -213,7 +214,7 @@ def _headed(text: str) -> bool:
 
 
 def _rows(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """Rows of ``ss`` or ``netstat``, counted by state; lines of a process behind a row of ``ss -i`` or ``-p`` are read past."""
+    """Rows of ``ss`` or ``netstat``, counted by state; the second lines of ``ss -i`` and ``-p`` are read past."""
     by_state: Counter[str] = Counter()
     tool: str | None = None
     headed = False
@@ -224,9 +225,7 @@ def _rows(lines: Sequence[Line], at: int, context: Context) -> Read | None:
         if row is None:
             if _headed(text):
                 headed = True
-            elif not (
-                tool and (text.startswith(("cubic ", "users:(", "bbr ", "reno ")) or text.startswith("Active UNIX"))
-            ):
+            elif not (tool and (text.startswith(("cubic ", "users:(", "bbr ", "reno ", "Active UNIX")))):
                 break
         else:
             tool = tool or row[0]

@@ -1,7 +1,7 @@
-"""The kernel's release: ``uname``, ``/proc/version``, ``hostnamectl``, a container engine's or a node's report, a sentence.
+"""The kernel's release: ``uname``, ``/proc/version``, ``hostnamectl``, a container engine's report, a sentence.
 
-The trap: a release in a sentence is often not the running one ("fixed in kernel 5.14", "needs Linux 4.9 or newer"), and a
-distribution's version stands behind the same word ("Rocky Linux 8.6").
+The trap: a release in a sentence is often not the running one ("fixed in kernel 5.14", "needs Linux 4.9 or newer"),
+and a distribution's version stands behind the same word ("Rocky Linux 8.6").
 """
 
 import re
@@ -14,19 +14,22 @@ from tablefull.parsers.block import Context, Line, Read
 _RELEASE = r"[2-9]\.[0-9]{1,3}(?:\.[0-9]{1,4}){0,2}[A-Za-z0-9._+~-]{0,80}"
 _WHOLE = re.compile(_RELEASE)
 _SENTENCE = re.compile(
-    r"(?<![\w./-])(?P<word>linux|kernels?|uname(?: -r)?)\b[\s:=(\"'`]{0,3}(?:(?:versions?|releases?|is|was|ver\.?|at|on)[\s:=]{1,3}){0,2}"
+    r"(?<![\w./-])(?P<word>linux|kernels?|uname(?: -r)?)\b[\s:=(\"'`]{0,3}"
+    r"(?:(?:versions?|releases?|is|was|ver\.?|at|on)[\s:=]{1,3}){0,2}"
     r"(?:linux[\s-]|v|\"|'|`)?(?P<release>" + _RELEASE + ")",
     re.IGNORECASE,
 )
 # A release that carries its builder's mark needs no word in front.
 _MARKED = re.compile(
     r"(?<![\w.-])(?P<release>[2-9]\.[0-9]{1,3}\.[0-9]{1,4}[.-][A-Za-z0-9._+~-]{0,60}?"
-    r"(?:generic|amd64|x86_64|aarch64|arm64|i[3-6]86|lowlatency|coreos|flatcar|-pve|-aws|-azure|-gke|-gcp|-oracle|amzn[0-9]"
+    r"(?:generic|amd64|x86_64|aarch64|arm64|i[3-6]86|lowlatency|coreos|flatcar|-pve|-aws|-azure|-gke"
+    r"|-gcp|-oracle|amzn[0-9]"
     r"|\.el[4-9]|\.el10|\.fc[0-9]{2}|-default|-rt[0-9]|-xen|\.cos|-cloud)[A-Za-z0-9._+~-]{0,40})"
 )
 _BOUND_BEFORE = re.compile(
-    r"(?:fixed in|fix in|since|before|until|prior to|older than|newer than|at least|requires?|needs?|from|after|up to|below|above"
-    r"|introduced in|added in|removed in|merged in|backported to|landed in|upgrade to|or|as of|starting with|[<>]=?)\s(?:the\s)?(?:linux\s)?$",
+    r"(?:fixed in|fix in|since|before|until|prior to|older than|newer than|at least|requires?|needs?|from|after|up to"
+    r"|below|above|introduced in|added in|removed in|merged in|backported to|landed in|upgrade to|or"
+    r"|as of|starting with|[<>]=?)\s(?:the\s)?(?:linux\s)?$",
     re.IGNORECASE,
 )
 _BOUND_AFTER = re.compile(
@@ -55,7 +58,8 @@ _DISTRIBUTIONS = (
     "gnu",
 )
 _MACHINES = frozenset(
-    "x86_64 i386 i486 i586 i686 amd64 aarch64 arm64 armv5tel armv5tejl armv6l armv7l armv8l arm mips mipsel mips64 mips64el ppc ppc64 ppc64le "
+    "x86_64 i386 i486 i586 i686 amd64 aarch64 arm64 armv5tel armv5tejl armv6l armv7l armv8l arm "
+    "mips mipsel mips64 mips64el ppc ppc64 ppc64le "
     "s390x riscv64 sparc64 ia64 loongarch64".split()
 )
 _LABELS = (
@@ -83,7 +87,7 @@ def release_in(text: str) -> str | None:
 def _whole_uname(text: str) -> tuple[str | None, str, str | None, str | None] | None:
     """(nodename, release, machine, build) of a line of ``uname``, or None.
 
-    The release stands second in ``uname -sr`` and third in ``uname -a``; behind it comes ``#build``, a machine or nothing.
+    The release stands second in ``uname -sr`` and third in ``uname -a``; then ``#build``, a machine or nothing.
     """
     words = text.split()
     if len(words) < 2 or words[0] != "Linux":
@@ -118,7 +122,7 @@ def _banner(line: Line, context: Context) -> KernelRelease | None:
 
 
 def _labelled(text: str) -> str | None:
-    """The release of ``Kernel: Linux 5.15.0``, ``Kernel Version: 4.14``, ``"kernelVersion": "5.15"``; None for other lines."""
+    """The release of ``Kernel: Linux 5.15.0`` and its like; None for other lines."""
     label, colon, value = text.partition(":")
     if not colon or label.strip(" -*\t").lower() not in _LABELS:
         return None
@@ -142,7 +146,7 @@ def _bare(line: Line, context: Context) -> KernelRelease | None:
 
 
 def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """One :class:`KernelRelease` from a line that is machine output as a whole; a wrapped second half is used with it."""
+    """One :class:`KernelRelease` from a whole line of machine output; a wrapped second half is used with it."""
     line = lines[at]
     text = line.text.strip()
     if len(text) > 1000:
@@ -179,7 +183,7 @@ def _is_bound(text: str, start: int, end: int) -> bool:
 
 
 def mentions(line: Line, context: Context) -> list[Fact]:
-    """Releases a sentence says are running. Empty for a release that a sentence gives as a limit, and for a distribution's version."""
+    """Releases a sentence says are running; none for a release given as a limit, or for a distribution's version."""
     text = line.text[:4000]
     found: dict[str, Fact] = {}
     for match in _SENTENCE.finditer(text):
