@@ -25,6 +25,7 @@ F = TypeVar("F", bound=Fact)
 
 MAX_TEXT = 600_000  # characters searched for phrases; a paste is a hundredth of it
 _REACH = 140  # characters within which the parts of one phrase must follow each other
+_PLAIN = {ord("\u2019"): "'", ord("`"): None, ord("*"): None, ord('"'): None, 0x201C: None, 0x201D: None}
 _DENIALS = ("no ", "not ", "n't ", "never ", "without ", "neither ", "nor ", "none ", "against an ", "rules out ")
 _STANDINGS = {"shown": 0, "commanded": 1, "stated": 2, "configured": 3}
 # What an input is called in a rule's ``needs`` and which facts provide it.
@@ -49,6 +50,7 @@ class Case:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.hosts = snapshot.hosts or [HostFacts(name="this host")]
+        self.memo: dict[str, object] = {}
 
     # -- facts
 
@@ -145,6 +147,10 @@ class Case:
         totals = [m for m in self.of(Memory) if m.total_bytes]
         return min(totals, key=lambda m: m.stated).total_bytes if totals else None
 
+    def of_net(self, *names: str) -> Iterator[NetCounter]:
+        """Protocol and driver counters by name."""
+        return (one for one in self.of(NetCounter) if one.name in names)
+
     @cached_property
     def counters(self) -> dict[str, int]:
         """conntrack's own counters summed over CPUs, last listing only where several were shown; absent stays absent."""
@@ -190,15 +196,14 @@ class Case:
         origins: list[Origin] = []
         at = 0
         for origin in self._lines:
-            text = " ".join(origin.text.lower().split()) + " \n"
+            text = " ".join(origin.text.lower().translate(_PLAIN).split()) + " \n"
             if at + len(text) > MAX_TEXT:
                 break
             parts.append(text)
             starts.append(at)
             origins.append(origin)
             at += len(text)
-        text = "".join(parts).replace("\u2019", "'").replace("`", "").replace("*", "").replace('"', "")
-        return text, starts, origins
+        return "".join(parts), starts, origins
 
     @cached_property
     def text(self) -> str:

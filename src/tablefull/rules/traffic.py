@@ -1,0 +1,92 @@
+"""Legitimate or unwanted traffic that is many entries by its nature: DNS and other UDP, peers, scanners."""
+
+from collections.abc import Iterator
+
+from tablefull.facts.origin import Origin
+from tablefull.rules.case import Case
+from tablefull.rules.clues import Clues
+from tablefull.rules.finding import Ask, Finding
+from tablefull.rules.fullness import fullness
+from tablefull.rules.rule import rule
+from tablefull.rules.timeouts import ENOUGH_ROWS, LARGE_SHARE
+
+TALKER_SHARE = 0.5  # one source with half the listed entries is a talker, not a sample's accident
+
+ASK_PORTS = Ask("Which protocol and port fill the table?",
+                "head -n 5000 /proc/net/nf_conntrack | grep -o '^ipv[46] *[0-9]* *[a-z]*\\|dport=[0-9]*' | sort | uniq -c | sort -rn | head",
+                "udp with dport=53 is DNS; one high port with many addresses is a peer-to-peer program or a tunnel")
+ASK_SOURCES = Ask("Which source address has the most entries?", "head -n 5000 /proc/net/nf_conntrack | grep -o 'src=[^ ]*' | sort | uniq -c | sort -rn | head",
+                  "one address far above the rest is a talker to stop; none means the load itself")
+
+
+def talker(case: Case) -> tuple[str, float, Origin] | None:
+    """The source address with most listed entries, its share and a line, where it holds at least half of a real listing."""
+    for _, table in case.compositions:
+        if table.rows < ENOUGH_ROWS:
+            continue
+        address, count = table.by_source.most_common(1)[0] if table.by_source else ("", 0)
+        if count >= TALKER_SHARE * table.rows:
+            return address, count / table.rows, table.first
+    return None
+
+
+@rule("udp-dns-churn", needs=("text",))
+def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
+    """Fires where UDP, DNS above all, makes an entry a query: 30 s each, 120 or 180 s once it looks like a stream.
+
+    Not insert-race-dns, which loses single lookups while the table has room.
+    """
+    clues = Clues(case, "udp-dns-churn")
+    full = fullness(case)
+    for _, table in case.compositions:
+        datagrams = table.by_l4proto.get("udp", 0)
+        if table.rows >= ENOUGH_ROWS and datagrams > 0.5 * table.rows:
+            port, count = table.by_dport.most_common(1)[0]
+            clues.add(0.75, f"{datagrams} of {table.rows} listed entries are UDP, {count} of them {port}", table.first)
+    if full.state == "yes" or case.occupancy is not None:
+        clues.said(0.7, "a DNS server's queries are tracked", "dns server", "powerdns", "unbound", "bind9", "named", "nameserver", "recursive dns", "resolver", "only dns", "dnsdist", "knot", "authoritative", "port 53", "dport 53", "dport=53",
+                   "concurrent dns queries", "dns queries", "dns traffic", "dnsmasq", "coredns", "pihole", "pi-hole")
+        clues.said(0.55, "UDP traffic is named", "udp tracker", "udp packets", "udp traffic", "udp connections", "udp flows", "udp entries", "statsd", "syslog*udp", "udp*syslog", "quic", "netflow", "sflow", "snmp", "ntp server", "over udp",
+                   "dht", "voip", "rtp", "game server*udp", "each packet*new entry", "udp source port", "vxlan*udp source port", "radius")
+        clues.said(0.3, "each inner flow is a new UDP entry", "vxlan*entry", "geneve*entry")
+    if clues:
+        if full.state != "yes":
+            clues.against(0.5)
+        yield clues.finding("notrack", "shorten-timeouts", "raise-max", confirm=(ASK_PORTS,))
+
+
+@rule("scan-or-p2p", needs=("text",))
+def one_host_with_very_many_peers(case: Case) -> Iterator[Finding]:
+    """Fires on a peer-to-peer program, a crawler or a scanner, by name or as one source with most of the entries.
+
+    Not syn-flood-or-ddos, where the many are outside and aim at us; not app-connection-loop, where the peers are few.
+    """
+    clues = Clues(case, "scan-or-p2p")
+    full = fullness(case)
+    found = talker(case)
+    if found is not None:
+        table = next(table for _, table in case.compositions if table.first == found[2])
+        peers = len(table.by_destination)
+        if peers > 0.5 * table.rows:
+            clues.add(0.75, f"{found[0]} holds {found[1]:.0%} of the listed entries, to {peers} different addresses", found[2])
+    relevant = full.state == "yes" or case.occupancy is not None or case.said("conntrack", "nat table", "nat")
+    if relevant:
+        clues.said(0.75, "a peer-to-peer program is named", "bittorrent", "torrent", "emule", "edonkey", "kademlia", "p2p", "peer-to-peer", "peer to peer", "ipfs", "dht", "gnutella", " bt.", " bt ", "utorrent", "transmission", "qbittorrent", "xunlei",
+                   "thunder", "syncthing", "bitcoin", "ethereum node", "libp2p", "swarm", "storj", "chia", "monero", "tor relay", "tor exit", "i2p", "pcdn")
+        clues.said(0.75, "a scanner or crawler is named", "masscan", "nmap", "zmap", "crawler", "port scan", "portscan", "scanning", "scanner", "hping3", "web crawl", "spider", "brute force", "bruteforce", "ssh scan", "massdns", "subfinder", "nuclei")
+        clues.said(0.4, "one inside host has most entries", "top source", "entries per inside address", "one host at", "one host with", "one client*thousand", "one ip*connections", "stopping the containers brings", "somebody on the lan", "one machine on")
+        clues.said(0.45, "most entries have no answer yet", "without unreplied")
+    if clues:
+        if full.state == "no" and case.occupancy is None:
+            clues.against(0.4)
+        if case.said("udp tracker", "torrent*tracker", "tracker*udp"):
+            clues.against(0.45)
+        crawler = case.said("dht crawler", "crawler") and case.said("notrack", "udp", "dht")
+        masscan = case.said("masscan", "zmap", "nmap")
+        if crawler:
+            fixes: tuple[str, ...] = ("notrack", "rate-limit-or-block-source", "raise-max")
+        elif masscan:
+            fixes = ("rate-limit-or-block-source", "shorten-timeouts", "raise-max", "notrack")
+        else:
+            fixes = ("rate-limit-or-block-source", "shorten-timeouts", "raise-max")
+        yield clues.finding(*fixes, severity="info" if full.state == "no" else "degraded", confirm=(ASK_SOURCES,))
