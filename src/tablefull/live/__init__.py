@@ -1,0 +1,1 @@
+"""The running kernel and the files a person names, read and never written."""
