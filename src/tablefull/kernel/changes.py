@@ -184,12 +184,11 @@ CHANGES: dict[str, Change] = {
         "the loser of a UDP race is inserted in reply direction only", (5, 7), (), "core 5.4, 5.7.6"
     ),
     "reverse-clash": Change("a race with the exactly reversed entry is merged", (6, 12), (), "core 6.10, 6.12.33"),
-    "invalid-port-reuse": Change(
-        "invalid also counts ordinary TCP port reuse",
-        (2, 6, 18),
-        (),
-        "core 5.15.16 yes, 5.17 no (5.15.135 no)",
-        (5, 17),
+    "invalid-not-reuse": Change(
+        "invalid no longer counts ordinary TCP port reuse", (5, 17), ((5, 15, 135),), "core 5.15.16, 5.15.135, 5.17"
+    ),
+    "error-icmp-only": Change(
+        "icmp_error counts ICMP only, not TCP and UDP checksums", (4, 20), (), "core 4.19.78, 4.20"
     ),
     "suppressed-exact": Change(
         "the limiter counts contended calls too", (6, 17), (), "ratelimit 6.14, 6.17; 6.15 and 6.16 not read"

@@ -65,8 +65,7 @@ def window_behaviour(kernel: KernelVersion | None) -> Answer[WindowBehaviour]:
             "window",
             "__ratelimit: N callbacks suppressed" if old else "net_ratelimit: N callbacks suppressed",
             loses,
-            "this kernel prints at most 10 lines per window of 5 s and, with the first line after the window, how"
-            " many it hid"
+            "this kernel prints at most 10 lines per window of 5 s and, with the next line, how many it hid"
             + ("; calls that met a busy lock are hidden and not counted, so the number is a floor" if loses else ""),
         ),
         _SOURCE,
@@ -248,7 +247,7 @@ def _token_bucket(
     interval_s: float,
     burst: int,
 ) -> Estimate:
-    """2.6.18: the number before a line covers the time since the line before it; a busy host prints one line per 5 s."""
+    """2.6.18: the number before a line covers the time since the one before; a busy host prints one per 5 s."""
     if not hidden:
         if printed < burst:
             return _counted(printed, span_s, shared, "no suppressed line, and the burst of 10 was not used up")

@@ -191,9 +191,7 @@ def recommended_buckets(maximum: int, kernel: KernelVersion | None) -> Answer[in
     there), one per four before (its own default); one per entry for an unknown kernel, which is right for the new and
     harmless to the old. Whole pages.
     """
-    ratio = 1 if kernel is None else (default_ratio(kernel).value or 1)
-    if ratio > 4:
-        ratio = 4
+    ratio = 1 if kernel is None else min(default_ratio(kernel).value or 1, 4)
     source = (
         f"default ratio {ratio} of this kernel; core 5.14, 5.15.16" if kernel is not None else "safe for every kernel"
     )

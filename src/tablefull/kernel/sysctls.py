@@ -245,14 +245,22 @@ def writable(name: str, kernel: KernelVersion | None, where: Where = "init") -> 
         return by_version(True, "0644 in the initial namespace; standalone all trees")
     if kernel is None:
         return unknown(NO_KERNEL)
-    if name in GLOBAL_NAMES:
-        if where == "userns":
-            return by_version(False, "hidden to 5.6, read-only from 5.7; standalone 5.4, 5.7.6")
-        read_only = changes.has("child-netns-max-readonly", kernel)
-        if read_only.value is None:
-            return unknown(read_only.source)
-        changes_host = "" if read_only.value else "; a write there changes the limit of the whole host"
-        return Answer(not read_only.value, read_only.basis, read_only.source + changes_host)
+    return _global_writable(kernel, where) if name in GLOBAL_NAMES else _own_writable(name, kernel, where)
+
+
+def _global_writable(kernel: KernelVersion, where: Where) -> Answer[bool]:
+    """nf_conntrack_max and expect_max from inside a namespace."""
+    if where == "userns":
+        return by_version(False, "hidden to 5.6, read-only from 5.7; standalone 5.4, 5.7.6")
+    read_only = changes.has("child-netns-max-readonly", kernel)
+    if read_only.value is None:
+        return unknown(read_only.source)
+    changes_host = "" if read_only.value else "; a write there changes the limit of the whole host"
+    return Answer(not read_only.value, read_only.basis, read_only.source + changes_host)
+
+
+def _own_writable(name: str, kernel: KernelVersion, where: Where) -> Answer[bool]:
+    """A setting that belongs to the namespace, from inside it."""
     if where == "userns":
         if at_least(kernel, 6, 18):
             return by_version(True, "measured on 6.18.44")
