@@ -1,0 +1,266 @@
+"""The numbers behind a diagnosis, each with its working shown: loss, uptime, limit, memory, Little's law, listing counters.
+
+The trap: a computed number looks as solid as a read one. Every reckoning therefore names its inputs' lines and its basis, and
+nothing is computed from an input that was not seen.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from tablefull.facts.claims import Claim
+from tablefull.facts.host import Slab
+from tablefull.facts.kernel_log import LogLine
+from tablefull.facts.origin import Basis, Origin, weakest
+from tablefull.facts.ruleset import FwChain
+from tablefull.facts.snapshot import HostFacts
+from tablefull.kernel import ratelimit, sizing
+from tablefull.kernel.timeouts import shipped_s
+from tablefull.rules.case import Case
+from tablefull.rules.fullness import fullness
+
+# Messages that share the kernel's one net_ratelimit bucket with the conntrack lines (KERNEL.md 1.3).
+SHARED_BUCKET = frozenset(
+    {"neighbour-overflow", "time-wait-overflow", "orphans", "tcp-memory", "syn-flooding", "dst-cache-overflow", "martian", "udp-checksum", "ct-invalid", "expectation-full"}
+)
+SMALL_DOM0_BYTES = 1 << 30  # Dom0 is usually given 0.5 to 1 GiB, so a table's memory is measured against that
+HANDSHAKE_BYTES = (40, 64)  # IPv4 TCP segment without data: 40 bytes, 52 with timestamps, 60 with a SYN's options
+_TIMEOUTS = ("syn_recv", "fin_wait", "time_wait", "close_wait", "established")
+
+
+class Reckoning(Struct, frozen=True):
+    """One computed number. ``value`` in ``unit``; ``how`` is the working in a sentence."""
+
+    what: str
+    value: float
+    unit: str
+    how: str
+    basis: Basis
+    host: str
+    evidence: tuple[Origin, ...] = ()
+
+
+class Loss(Struct, frozen=True):
+    """Refused packets: certain at least, and estimated over ``window_s``. Rates are None where no time is known."""
+
+    dropped_packets_min: int
+    dropped_packets_estimate: int
+    window_s: float | None
+    rate_per_s: float | None
+    how: str
+    basis: Basis
+    evidence: tuple[Origin, ...] = ()
+
+
+def quantity(number: float) -> str:
+    """A number a person reads at once: three figures, thousands separated."""
+    if number >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:.0f}" if number >= 100 or number == int(number) else f"{number:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """A time in its natural unit: ``3.7 h``."""
+    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def mebibytes(amount: float) -> str:
+    """Bytes in MiB or GiB."""
+    return f"{amount / (1 << 30):.1f} GiB" if amount >= 1 << 30 else f"{amount / (1 << 20):.0f} MiB"
+
+
+def loss(case: Case) -> Loss | None:
+    """What the log lines say about refused packets; the ``drop`` counter where only that was seen; None where neither was."""
+    for host in case.hosts:
+        lines = [line for line in host.of(LogLine) if not line.quoted]
+        estimate = _estimate(case, lines)
+        if estimate is not None:
+            evidence = tuple(line.origin for line in lines if line.kind in ("table-full", "suppressed"))[:6]
+            return Loss(
+                estimate.dropped_min, estimate.dropped_estimate, estimate.window_s, estimate.rate_per_s, estimate.how,
+                weakest("shown", *(["version"] if case.kernel else ["unknown"])) if estimate.dropped_estimate != estimate.dropped_min else "shown",  # type: ignore[list-item]
+                evidence,
+            )
+    drops = case.counters.get("drop")
+    if drops and fullness(case).state == "yes":
+        return Loss(drops, drops, None, None, f"the drop counter, summed over the CPUs shown, is {drops}; it counts since boot, and other refusals too", "shown", case.counter_origins)
+    return None
+
+
+def _estimate(case: Case, lines: list[LogLine]) -> ratelimit.Estimate | None:
+    events: list[ratelimit.Event] = []
+    algorithm = None
+    clock: float | None = None
+    for line in lines:
+        if line.stamp is not None:
+            clock = line.stamp.uptime_s if line.stamp.uptime_s is not None else line.stamp.epoch_s
+        when = clock if line.stamp is not None else None
+        if line.kind == "table-full":
+            events.append((when, "printed", line.repeated))
+        elif line.kind == "suppressed" and line.number is not None:
+            events.append((when, "suppressed", line.number))
+            algorithm = algorithm or ratelimit.algorithm_of(line.origin.text)
+        elif line.kind in SHARED_BUCKET:
+            events.append((when, "other", line.repeated))
+    cost = case.number("net.core.message_cost", "shown")
+    burst = case.number("net.core.message_burst", "shown")
+    return ratelimit.estimate(
+        events, case.kernel, algorithm=algorithm,
+        interval_s=float(cost) if cost is not None else ratelimit.INTERVAL_S, burst=burst if burst is not None else ratelimit.BURST,
+    )
+
+
+def reckon(case: Case) -> list[Reckoning]:
+    """Every number that the evidence allows, in the order a person would ask for them."""
+    return [*_uptime(case), *_limit(case), *_chains(case), *_memory(case), *_littles_law(case), *_listing_counters(case), *_composition(case)]
+
+
+def _uptime(case: Case) -> Iterator[Reckoning]:
+    for host in case.hosts:
+        stamped = [line for line in host.of(LogLine) if line.stamp is not None and line.stamp.uptime_s is not None]
+        if stamped:
+            last = stamped[-1]
+            assert last.stamp is not None and last.stamp.uptime_s is not None
+            yield Reckoning("uptime", last.stamp.uptime_s / 86400, "days", f"the stamp {last.stamp.uptime_s:.0f} s is {duration(last.stamp.uptime_s)} after boot", "shown", host.name, (last.origin,))
+
+
+def _limit(case: Case) -> Iterator[Reckoning]:
+    limit = case.max
+    if limit is None or not limit.number:
+        return
+    number, host = limit.number, _host(case, limit.origin)
+    default = sizing.default_max(case.memory_bytes, case.kernel) if case.memory_bytes else None
+    if default is not None and default.value:
+        relation = "is this kernel's own default" if default.value == number else f"was set by somebody: this kernel would choose {quantity(default.value)}"
+        yield Reckoning("limit against default", number / default.value, "times", f"{quantity(number)} {relation} for {mebibytes(case.memory_bytes or 0)} of memory", default.basis, host, (limit.origin,))
+    else:
+        own = sizing.max_is_default(number, None, case.kernel)
+        if own.value is False:
+            parts = _as_sum(number)
+            yield Reckoning("limit", number, "entries", f"{quantity(number)} is no kernel's default for any memory size: somebody set it" + (f" ({parts})" if parts else ""), own.basis, host, (limit.origin,))
+        elif own.value:
+            yield Reckoning("limit", number, "entries", f"{quantity(number)} is a value the kernel computes by itself; nobody need have chosen it", own.basis, host, (limit.origin,))
+    if case.counts:
+        top = max(case.counts, key=lambda reading: reading[0])
+        yield Reckoning("occupancy", 100 * top[0] / number, "%", f"{quantity(top[0])} of {quantity(number)} entries are in use", "shown", host, (top[1], limit.origin))
+
+
+def _as_sum(number: int) -> str:
+    """``1048576 + 500000`` for a limit that is a power of two and a round decimal on top; empty for any other."""
+    for exponent in range(25, 13, -1):
+        rest = number - (1 << exponent)
+        if rest > 0 and rest % 10_000 == 0:
+            return f"{1 << exponent} + {rest}"
+    return ""
+
+
+def _chains(case: Case) -> Iterator[Reckoning]:
+    limit = case.max
+    buckets = case.setting("nf_conntrack_buckets", "shown", "stated") or case.setting("hashsize", "shown", "stated")
+    if limit is not None and limit.number and buckets is not None and buckets.number:
+        mean = sizing.chain_mean(limit.number, buckets.number)
+        yield Reckoning("mean chain when full", mean, "nodes", f"2 x {quantity(limit.number)} nodes over {quantity(buckets.number)} buckets", "shown", _host(case, limit.origin), (limit.origin, buckets.origin))
+
+
+def _memory(case: Case) -> Iterator[Reckoning]:
+    limit = case.max
+    for slab in case.of(Slab):
+        if slab.name in ("nf_conntrack", "ip_conntrack") and slab.object_bytes:
+            yield Reckoning("entries in the slab", slab.active, "entries", f"{quantity(slab.active)} of {quantity(slab.total)} objects of {slab.object_bytes} bytes are in use: {mebibytes(slab.total * slab.object_bytes)}",
+                            "shown", _host(case, slab.origin), (slab.origin,))
+    if limit is None or not limit.number:
+        return
+    buckets = case.number("nf_conntrack_buckets", "shown") or sizing.recommended_buckets(limit.number, case.kernel).value or limit.number // 4
+    whole = sizing.table_bytes(limit.number, buckets, case.kernel)
+    if whole.value:
+        against = ""
+        if case.memory_bytes:
+            against = f", {whole.value / case.memory_bytes:.0%} of the machine's memory"
+        elif any(host.role == "dom0" for host in case.hosts) or case.said("dom0", "xen"):
+            against = f", against a Dom0 that usually has {mebibytes(SMALL_DOM0_BYTES / 2)} to {mebibytes(SMALL_DOM0_BYTES)}"
+        yield Reckoning("memory when full", whole.value / (1 << 20), "MiB", f"{quantity(limit.number)} entries of {whole.value // limit.number} bytes (buckets included) take {mebibytes(whole.value)}{against}",
+                        whole.basis, _host(case, limit.origin), (limit.origin,))
+
+
+def _littles_law(case: Case) -> Iterator[Reckoning]:
+    """entries = rate x lifetime, solved for the lifetime, and compared with the timeouts that could explain it."""
+    limit = case.max
+    if limit is None or not limit.number:
+        return
+    for claim in case.of(Claim):
+        if claim.per_s is None or claim.quantity not in ("hit", "request", "query", "connection", "message", "packet") or claim.per_s <= 0:
+            continue
+        needed_s = limit.number / claim.per_s
+        explains, cannot = [], []
+        for state in _TIMEOUTS:
+            name = f"nf_conntrack_tcp_timeout_{state}"
+            seconds = case.number(name, "shown", "stated") or shipped_s(name, case.kernel).value or shipped_s(name, None).value
+            if seconds:
+                (explains if seconds >= needed_s else cannot).append(f"{state.upper()} {duration(seconds)}")
+        verdict = (f"; {', '.join(cannot)} cannot fill it" if cannot else "") + (f"; {', '.join(explains)} can" if explains else "; no TCP timeout explains that")
+        yield Reckoning(
+            "lifetime needed", needed_s, "s",
+            f"{quantity(claim.value)} {claim.quantity}s stated are {quantity(claim.per_s)} a second; with one entry each, {quantity(limit.number)} entries need {duration(needed_s)} a piece{verdict}"
+            + ("; otherwise the entries come from a second source" if needed_s > 600 else ""),
+            "unknown", _host(case, claim.origin), (claim.origin, limit.origin),
+        )
+        steady = claim.per_s * 120
+        yield Reckoning("entries from that load in TIME_WAIT", steady, "entries", f"{quantity(claim.per_s)} a second x 120 s of TIME_WAIT hold {quantity(steady)} entries, {steady / limit.number:.1%} of the limit",
+                        "unknown", _host(case, claim.origin), (claim.origin, limit.origin))
+        break
+
+
+def _listing_counters(case: Case) -> Iterator[Reckoning]:
+    for host in case.hosts:
+        yield from _packets_per_entry(host)
+
+
+def _packets_per_entry(host: HostFacts) -> Iterator[Reckoning]:
+    """nat sees the first packet of an entry only, so its policy counters count entries and the filter's count packets."""
+    chains: dict[tuple[str | None, str], FwChain] = {}
+    for chain in host.of(FwChain):
+        if chain.packets is not None and chain.tool.startswith("iptables"):
+            chains.setdefault((chain.table or "filter", chain.chain), chain)
+    pre, post = chains.get(("nat", "PREROUTING")), chains.get(("nat", "POSTROUTING"))
+    forward, inward, outward = (chains.get(("filter", name)) for name in ("FORWARD", "INPUT", "OUTPUT"))
+    if pre is None or not pre.packets:
+        return
+    if pre.bytes:
+        mean = pre.bytes / pre.packets
+        kind = "the size of a TCP handshake segment without data" if HANDSHAKE_BYTES[0] <= mean <= HANDSHAKE_BYTES[1] else "more than a bare handshake segment"
+        yield Reckoning("mean first packet", mean, "bytes", f"{quantity(pre.bytes)} bytes over {quantity(pre.packets)} first packets in nat PREROUTING: {kind}", "shown", host.name, (pre.origin,))
+    through = forward if forward is not None and forward.packets and forward.packets > (inward.packets or 0 if inward else 0) else inward
+    if through is not None and through.packets:
+        yield Reckoning("packets an entry", through.packets / pre.packets, "packets", f"filter {through.chain} saw {quantity(through.packets)} packets while nat PREROUTING saw {quantity(pre.packets)} first packets",
+                        "shown", host.name, (through.origin, pre.origin))
+    if forward is not None and inward is not None and outward is not None:
+        passing, own = forward.packets or 0, (inward.packets or 0) + (outward.packets or 0)
+        does = "passes packets for others (it forwards or bridges)" if passing > own else "talks itself and forwards nothing" if passing == 0 else "both talks itself and forwards"
+        yield Reckoning("forwarded share", 100 * passing / max(passing + own, 1), "%", f"FORWARD {quantity(passing)} packets against {quantity(own)} of its own: this host {does}", "shown", host.name, (forward.origin, inward.origin))
+    if post is not None and post.packets and forward is not None and forward.packets and pre.packets < 5_000_000:
+        yield Reckoning("first packets since the table exists", pre.packets, "packets", f"the nat table has counted only {quantity(pre.packets)} first packets, so it was registered (or zeroed) recently: at 100 a second, {duration(pre.packets / 100)} ago",
+                        "shown", host.name, (pre.origin, post.origin))
+
+
+def _composition(case: Case) -> Iterator[Reckoning]:
+    for host, table in case.compositions:
+        rows = table.rows
+        if rows < 5:
+            continue
+        for what, tally in (("state", table.by_state), ("protocol", table.by_l4proto), ("source", table.by_source), ("port", table.by_dport)):
+            if not tally:
+                continue
+            name, count = tally.most_common(1)[0]
+            yield Reckoning(f"largest {what}", 100 * count / rows, "%", f"{name}: {quantity(count)} of {quantity(rows)} listed entries", "shown", host.name, (table.first,))
+        yield Reckoning("unreplied", 100 * table.unreplied / rows, "%", f"{quantity(table.unreplied)} of {quantity(rows)} listed entries never saw a reply", "shown", host.name, (table.first,))
+        if table.remaining_over_3600_s:
+            yield Reckoning("more than an hour left", 100 * table.remaining_over_3600_s / rows, "%", f"{quantity(table.remaining_over_3600_s)} of {quantity(rows)} listed entries", "shown", host.name, (table.first,))
+
+
+def _host(case: Case, origin: Origin) -> str:
+    from tablefull.rules.clues import host_of
+
+    return host_of(case, origin)
