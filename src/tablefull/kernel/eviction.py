@@ -49,7 +49,7 @@ def early_drop(kernel: KernelVersion | None) -> Answer[EarlyDrop]:
             EarlyDrop(1, False, f"{_EVICTABLE}, and only the oldest one in the new packet's own bucket is tried."),
             "ip_conntrack_core 2.6.18, 2.6.21",
         )
-    if not at_least(kernel, 3, 16) or not at_least(kernel, 4, 7):
+    if not at_least(kernel, 4, 7):
         newest = bool(at_least(kernel, 3, 16)) or enterprise(kernel) == 7
         which = "first (newest)" if newest else "oldest"
         sentence = f"{_EVICTABLE}; from the new packet's bucket on, the {which} of the next eight entries is tried."

@@ -31,8 +31,6 @@ KINDS: dict[str, str] = {
         "Connection tracking explains why it called a packet INVALID; printed only with nf_conntrack_log_invalid."
     ),
     "ip-conntrack-max": "The old 2.4 tracker hit its limit of entries: the same condition as a full table.",
-    "clash": "Connection tracking could not insert an entry because another packet had just inserted the same one.",
-    "nf-conntrack-hang": "Unloading or destroying a namespace waits for entries that something still holds.",
     "neighbour-overflow": (
         "The neighbour (ARP or NDP) table passed its hard limit gc_thresh3: too many hosts on one link; not "
         "connection tracking."
@@ -90,12 +88,12 @@ SIGNS: tuple[tuple[str, str], ...] = (
     ("conntrack version", "conntrack-version"),
     ("conntrack: falling back to vmalloc", "vmalloc"),
     ("automatic helper assignment", "helper-off"),
-    ("default automatic helper", "helper-off"),
     ("nf_ct_proto_", "ct-invalid"),
     ("nf_ct_tcp:", "ct-invalid"),
     ("nf_ct_udp:", "ct-invalid"),
     ("nf_ct_icmp:", "ct-invalid"),
-    ("table overflow", "neighbour-overflow"),
+    ("neighbour table overflow", "neighbour-overflow"),
+    ("neighbor table overflow", "neighbour-overflow"),
     ("time wait bucket table", "time-wait-overflow"),
     ("too many orphaned sockets", "orphans"),
     ("too many of orphaned sockets", "orphans"),
@@ -149,16 +147,14 @@ SHARES_RATE_LIMIT = frozenset(
 def classify(line: str) -> str | None:
     """The kind of a kernel log line by its words (an id of :data:`KINDS`), or None for a line that says nothing here.
 
-    ``neighbour: arp_cache: neighbor table overflow!`` (from 3.x), ``Neighbour table overflow.`` and ``ipv6: Neighbour
-    table overflow`` are one kind; ``TCP: time wait bucket table overflow`` shares two of its words and is told apart.
+    ``neighbour: arp_cache: neighbor table overflow!``, ``Neighbour table overflow.`` and the ipv6 form of the latter
+    are one kind; ``TCP: time wait bucket table overflow`` shares two of their words and is another.
     """
     low = line.lower()
-    if "time wait bucket table" in low:
-        return "time-wait-overflow"
     for words, kind in SIGNS:
         if words in low:
             return kind
-    return None
+    return "firewall-log" if " src=" in low and " dst=" in low and "in=" in low else None
 
 
 # (words, since, until inclusive), the narrow ones first: KERNEL.md 1.1, read in the trees named there.

@@ -243,7 +243,7 @@ def _is_count(word: str) -> bool:
 
 def _of_nft(words: list[str]) -> list[str]:
     by: list[str] = []
-    if words[:1] in (["table"], ["chain"], ["set"], ["map"]) or words[:1] == ["type"]:
+    if words[:1] in (["table"], ["chain"], ["set"], ["map"]) or words[:1] in (["type"], ["typeof"]):
         return by
     before = ""
     for word, following in zip(words, [*words[1:], ""], strict=True):

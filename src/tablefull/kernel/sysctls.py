@@ -142,8 +142,9 @@ def canonical(name: str) -> str:
     if slash >= 0 and (dot < 0 or slash < dot):
         text = text.translate({0x2F: ".", 0x2E: "/"})
     for module in ("nf_conntrack.", "ip_conntrack."):
-        if text.startswith(module):
-            return _PARAMETER_OF.get(text[len(module) :], text[len(module) :])
+        parameter = text.removeprefix(module)
+        if parameter in PARAMETERS or parameter in _PARAMETER_OF:
+            return _PARAMETER_OF.get(parameter, parameter)
     bare = text
     for prefix in ("net.ipv4.netfilter.", "net.netfilter.", "net.ipv4.", "net.ipv6.", "net."):
         if bare.startswith(prefix):

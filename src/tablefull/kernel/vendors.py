@@ -348,8 +348,8 @@ _SERVICES: dict[str, tuple[str, ...]] = {
 def stop_commands(front_end: str, init: Init) -> tuple[str, ...]:
     """Commands that turn a front end off now and at boot; empty when it has none known here.
 
-    Turning a firewall off opens the host: a plan that uses this says so. ``chkconfig`` is Red Hat's and SUSE's; Debian's
-    sysv releases take ``update-rc.d``.
+    Turning a firewall off opens the host: a plan that uses this says so. ``chkconfig`` is Red Hat's and SUSE's;
+    Debian's sysv releases take ``update-rc.d``.
     """
     if front_end == "ufw":
         return ("ufw disable",)
