@@ -1,18 +1,21 @@
 """One row of the connection-tracking table as a listing prints it, and the composition of a whole listing.
 
-The trap: an offloaded entry prints neither a timeout nor a state, so both are optional and absent is not zero. A listing may
-hold 1.5 million rows, so :class:`Composition` counts them as they pass and keeps only a few.
+The trap: an offloaded entry prints neither a timeout nor a state, so both are optional and absent is not zero. A
+listing may hold 1.5 million rows, so :class:`Composition` counts them as they pass and keeps only a few.
 """
 
 from collections import Counter
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from msgspec import Struct, field
 
 from tablefull.facts.origin import Fact, Origin
 
+# Remaining life beyond which a row counts as long: of the default timeouts only that of ESTABLISHED is above an hour.
+LONG_S = 3600
 
-class CtTuple(Struct, frozen=True):
+
+class CtTuple(Struct, frozen=True, gc=False):
     """One direction: addresses as printed, ports or ICMP numbers where the protocol has them, else None."""
 
     src: str
@@ -24,11 +27,12 @@ class CtTuple(Struct, frozen=True):
     icmp_id: int | None = None
 
 
-class Entry(Fact, frozen=True, kw_only=True):
+class Entry(Fact, frozen=True, kw_only=True, gc=False):
     """One row. ``remaining_s`` and ``state`` are None where the row prints none (offload, UDP has no state).
 
-    ``l4proto`` is the kernel's lower-case word (tcp udp icmp icmpv6 gre sctp udplite dccp unknown), ``protonum`` its number.
-    ``event`` is NEW, UPDATE or DESTROY for a line of ``conntrack -E``.
+    ``l4proto`` is the kernel's lower-case word (tcp udp icmp icmpv6 gre sctp udplite dccp unknown), ``protonum`` its
+    number. ``event`` is NEW, UPDATE or DESTROY for a line of ``conntrack -E``: something that happened, not a row of
+    the table.
     """
 
     l4proto: str
@@ -64,11 +68,28 @@ class EntryCount(Fact, frozen=True, kw_only=True):
     how: str
 
 
+class Shape(NamedTuple):
+    """What a tally needs to know of a row beside its addresses: few distinct values, whatever the size of the table."""
+
+    l4proto: str
+    state: str | None
+    unreplied: bool
+    assured: bool
+    offload: bool
+    long: bool
+
+
+def port_key(l4proto: str, dport: int | None) -> str:
+    """The key of ``by_dport``: ``tcp/443``, or the protocol alone where a row has no port."""
+    return l4proto if dport is None else f"{l4proto}/{dport}"
+
+
 class Composition(Struct, kw_only=True):
-    """What a listing holds: totals and tallies, and at most ``KEEP`` rows in full."""
+    """What a listing holds: totals and tallies, and at most ``KEEP`` rows in full. Events are counted apart."""
 
     first: Origin
     rows: int = 0
+    events: int = 0
     unreplied: int = 0
     assured: int = 0
     offload: int = 0
@@ -85,26 +106,42 @@ class Composition(Struct, kw_only=True):
 
     def add(self, entry: Entry) -> None:
         """Count one row. ``by_dport`` keys are ``tcp/443``; a row without a port counts under its protocol."""
-        self.rows += 1
-        self.by_l4proto[entry.l4proto] += 1
-        state = entry.state
-        if state:
-            self.by_state[state] += 1
-        if entry.unreplied:
-            self.unreplied += 1
-            self.unreplied_by_state[state or entry.l4proto] += 1
-        if entry.assured:
-            self.assured += 1
-        if entry.offload or entry.hw_offload:
-            self.offload += 1
-        if entry.remaining_s is not None and entry.remaining_s > 3600:
-            self.remaining_over_3600_s += 1
+        if entry.event is not None:
+            self.events += 1
+            return
         original = entry.original
+        remaining = entry.remaining_s
+        self.tally(
+            Shape(
+                entry.l4proto,
+                entry.state,
+                entry.unreplied,
+                entry.assured,
+                entry.offload or entry.hw_offload,
+                remaining is not None and remaining > LONG_S,
+            ),
+            1,
+        )
         if original.src:
             self.by_source[original.src] += 1
         if original.dst:
             self.by_destination[original.dst] += 1
-        port = original.dport
-        self.by_dport[f"{entry.l4proto}/{port}" if port is not None else entry.l4proto] += 1
+        self.by_dport[port_key(entry.l4proto, original.dport)] += 1
         if len(self.kept) < self.KEEP:
             self.kept.append(entry)
+
+    def tally(self, shape: Shape, rows: int) -> None:
+        """Count ``rows`` rows of one shape; their addresses and ports are the caller's to count."""
+        self.rows += rows
+        self.by_l4proto[shape.l4proto] += rows
+        if shape.state:
+            self.by_state[shape.state] += rows
+        if shape.unreplied:
+            self.unreplied += rows
+            self.unreplied_by_state[shape.state or shape.l4proto] += rows
+        if shape.assured:
+            self.assured += rows
+        if shape.offload:
+            self.offload += rows
+        if shape.long:
+            self.remaining_over_3600_s += rows

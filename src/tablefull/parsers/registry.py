@@ -21,8 +21,12 @@ ROWS: tuple[Row, ...] = (
     # the table and its counters
     Row("conntrack_xml", ("<conntrack", "<flow")),
     Row("conntrack_stat", ("entries  searched", "entries  clashres", "entries searched", "entries clashres")),
-    Row("conntrack_counters", ("cpu=", "insert_failed="), ("conntrack -C", "conntrack --count", "conntrack -S")),
-    Row("conntrack_entries", ("src=", "flow entries have been shown")),
+    Row(
+        "conntrack_counters",
+        ("cpu=", "insert_failed=", "entries   ", " /proc/net/nf_conntrack", " /proc/net/ip_conntrack"),
+        ("conntrack -C", "conntrack --count", "conntrack -S", "wc -l"),
+    ),
+    Row("conntrack_entries", ("src=", "flow entries have been shown", "tcp      6 ", "udp      17 ")),
     # firewalls, sets, bridges, namespaces
     Row(
         "iptables_save",
