@@ -207,7 +207,7 @@ def _of_iptables(words: list[str]) -> list[str]:
                 word in ("-j", "--jump") and following in _TARGETS
             ):
                 by.append(following)
-            elif word == "-j" and following == "CT" and not {"--notrack", "notrack"} & set(words):
+            elif word == "-j" and following == "CT" and "--notrack" not in words:
                 by.append("CT")
         return by
     head = words[:5]
@@ -215,7 +215,11 @@ def _of_iptables(words: list[str]) -> list[str]:
         # target column: after an optional line number, packets and bytes; the protocol column follows it
         if word in _TARGETS and all(_is_count(before) for before in head[:number]):
             by.append(word)
-        elif word == "CT" and all(_is_count(before) for before in head[:number]) and "notrack" not in words:
+        elif (
+            word == "CT"
+            and all(_is_count(before) for before in head[:number])
+            and not {"notrack", "NOTRACK"} & set(words)
+        ):
             by.append("CT")
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word in (
@@ -243,7 +247,7 @@ def _is_count(word: str) -> bool:
 
 def _of_nft(words: list[str]) -> list[str]:
     by: list[str] = []
-    if words[:1] in (["table"], ["chain"], ["set"], ["map"]) or words[:1] in (["type"], ["typeof"]):
+    if words[:1] in (["table"], ["chain"], ["set"], ["map"], ["type"], ["typeof"]):
         return by
     before = ""
     for word, following in zip(words, [*words[1:], ""], strict=True):
@@ -270,6 +274,8 @@ def requests_tracking(rule_text: str, front_end: str, kernel: KernelVersion | No
     """
     text = _bare(rule_text)
     words = text.replace(";", " ").replace("{", " ").replace("}", " ").split()
+    if not words:
+        return Requested(False, (), "version", _SOURCE)
     found = _of_nft(words) if front_end.startswith("nft") else _of_iptables(words)
     by = tuple(dict.fromkeys(found))
     how = (
