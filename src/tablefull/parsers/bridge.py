@@ -14,7 +14,8 @@ from tablefull.parsers.block import Context, Line, Read
 
 _BRCTL_HEADER = re.compile(r"\s*bridge name\s+bridge id\s+STP enabled(?:\s+interfaces)?")
 _BRCTL_ROW = re.compile(
-    r"\s*([\w.@-]{1,15})\s+(?:[0-9a-f]{4}\.[0-9a-f]{12}\s+(?:yes|no)|can't get info .{1,60})(?:\s+([\w.@:-]{1,15}))?\s*$"
+    r"\s*([\w.@-]{1,15})\s+(?:[0-9a-f]{4}\.[0-9a-f]{12}\s+(?:yes|no)|can't get info .{1,60})"
+    r"(?:\s+([\w.@:-]{1,15}))?\s*$"
 )
 _INTERFACE = re.compile(r"\s*([\w.@:-]{1,15})\s*$")
 _LINK = re.compile(r"\s*\d+: ([\w.-]{1,15})(?:@[\w.-]{1,15})?:?(?: state \S+ :)? <([A-Z_,-]*)>")
@@ -79,5 +80,7 @@ def _read_links(lines: Sequence[Line], at: int, context: Context, of_bridges: bo
     if index == at:
         return None
     facts: list[Fact] = [
-        Bridge(origin=context.origin(line), name=name, interfaces=tuple(ports) or None) for name, (line, ports) in
-        found.items() ] return Read(index - at, facts)
+        Bridge(origin=context.origin(line), name=name, interfaces=tuple(ports) or None)
+        for name, (line, ports) in found.items()
+    ]
+    return Read(index - at, facts)

@@ -65,12 +65,27 @@ def _read_list(lines: Sequence[Line], at: int, context: Context) -> Read | None:
         entries = _whole(fields.get("Number of entries"))
         if "Members" in fields:
             members = index
-            while index < len(lines) and _NAME.match(lines[index].text) is None and
-            _MEMBER.match(lines[index].text.strip()): index += 1 entries = index - members if entries is None else
-            entries limit = _MAXELEM.search(fields.get("Header", "")) facts.append( IpSet( origin=context.origin(first),
-            name=named[1], kind=fields.get("Type"), entries=entries, maxelem=int(limit[1]) if limit else None, ) ) end =
-            index while index < len(lines) and index < end + 2 and not lines[index].text.strip(): index += 1 return
-            Read(end - at, facts) if facts else None
+            while index < len(lines) and _is_member(lines[index].text.strip()):
+                index += 1
+            entries = index - members if entries is None else entries
+        limit = _MAXELEM.search(fields.get("Header", ""))
+        facts.append(
+            IpSet(
+                origin=context.origin(first),
+                name=named[1],
+                kind=fields.get("Type"),
+                entries=entries,
+                maxelem=int(limit[1]) if limit else None,
+            )
+        )
+        end = index
+        while index < len(lines) and index < end + 2 and not lines[index].text.strip():
+            index += 1
+    return Read(end - at, facts) if facts else None
+
+
+def _is_member(text: str) -> bool:
+    return not text.startswith("Name: ") and _MEMBER.match(text) is not None
 
 
 def _whole(word: str | None) -> int | None:

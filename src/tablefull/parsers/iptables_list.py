@@ -27,7 +27,8 @@ _ELSEWHERE = re.compile(r"# Warning: (ip6?tables-legacy) tables present")
 _HEADER_WORDS = frozenset(("num", "pkts", "bytes", "target", "prot", "opt", "in", "out", "source", "destination"))
 _PROTOCOLS = frozenset(
     "all tcp udp icmp icmpv6 ipv6-icmp esp ah sctp udplite udp-lite gre ipip ipv6 ipencap igmp dccp vrrp ospf ospfigp "
-    "pim l2tp mh ipv6-mh ipv6-frag ipv6-route ipv6-nonxt ipv6-opts ipcomp etherip eigrp rsvp ip hopopt egp igp mptcp".split()
+    "pim l2tp mh ipv6-mh ipv6-frag ipv6-route ipv6-nonxt ipv6-opts ipcomp etherip eigrp rsvp ip hopopt "
+    "egp igp mptcp".split()
 )
 _OPTIONS = frozenset(("--", "-f", "!f"))
 # xtables_print_num of iptables' libxtables/xtables.c: above 99999 the number is divided by 1000, rounded, and so on
@@ -59,8 +60,12 @@ def count_of(word: str) -> int:
 
 
 def _is_count(word: str) -> bool:
-    return word.isascii() and word[:1].isdecimal() and len(word) <= 20 and (word.isdecimal() or (word[-1] in _SUFFIX and
-    word[:-1].isdecimal()))
+    return (
+        word.isascii()
+        and word[:1].isdecimal()
+        and len(word) <= 20
+        and (word.isdecimal() or (word[-1] in _SUFFIX and word[:-1].isdecimal()))
+    )
 
 
 def _is_protocol(word: str) -> bool:
@@ -193,8 +198,7 @@ class _Listing:
         return used
 
     def _take_rest(self, line: Line, words: list[str]) -> None:
-        """What stands behind the parenthesis where line ends were lost: the header, then rules without their line ends.
-        """
+        """What stands behind the parenthesis where line ends were lost: the header, then perhaps a rule."""
         start = 0
         while start < len(words) and words[start] in _HEADER_WORDS:
             self.counted = self.counted or words[start] == "pkts"
@@ -206,7 +210,7 @@ class _Listing:
     def _take_rule(self, line: Line, words: list[str], fresh: bool) -> int:
         if not self.chains or not words:
             return 0
-        shape = _shape(words, self.counted) or _shape(words, counted=not self.counted)
+        shape = self._shape_of(words)
         if shape:
             row = _Row(line, self.chains[-1][1], words)
             self.rows.append(row)
@@ -229,32 +233,78 @@ class _Listing:
         return False
 
     def _tail(self, before: list[str], words: list[str]) -> bool:
-        shape = _shape(before, self.counted) or _shape(before, counted=not self.counted)
+        shape = self._shape_of(before)
         columns = (7 if self.counted else 5) - (0 if shape and shape.target else 1)
         if shape and len(shape.words) < columns:
             return _is_address(words[0]) or len(words) <= 3
         first = words[0]
-        return first in _TAILS or first.startswith(("dpt", "spt", "to:", "/*", "ctstate", "flags:", "0x")) or "*/" in words
+        return first in _TAILS or first.startswith(_TAIL_STARTS) or "*/" in words
 
     def answer(self) -> Read | None:
         """The facts, in the order of the listing; None where nothing of a listing was found."""
         if not self.chains:
             return None if not self.unread else Read(max(1, self.end - self.at), [], self.unread)
         command = read_command(self.context.command, self.context.path)
-        shapes = {id(row): _shape(row.words, self.counted) or _shape(row.words, counted=not self.counted) for row in
-        self.rows} table = choose_table(command, self.names) if table is None: targets = [(row.chain, shape.target) for
-        row in self.rows if (shape := shapes[id(row)])] told = {found for found in (table_of_rule(chain, target) for
-        chain, target in targets) if found} table = told.pop() if len(told) == 1 else None tool = command.tool or
-        ("ip6tables" if self._looks_ip6() else "iptables") family = family_of(tool) facts: list[Fact] = [ FwListing(
-        origin=self.context.origin(self.lines[self.at]), tool=tool, family=family, table=table,
-        command=self.context.command, with_counters=self.counted, standing=command.standing, ) ] for item in self.order:
-        if isinstance(item, int): line, name, policy, packets, total = self.chains[item] facts.append( FwChain(
-        origin=self.context.origin(line), tool=tool, family=family, table=table, chain=name, policy=policy,
-        packets=packets, bytes=total, standing=command.standing, ) ) elif shape := shapes[id(item)]: facts.append(
-        FwRule( origin=self.context.origin(item.line), tool=tool, family=family, table=table, chain=item.chain, text="
-        ".join(shape.words), target=shape.target, packets=shape.packets, bytes=shape.total, standing=command.standing, )
-        ) facts += [FwElsewhere(origin=self.context.origin(line), tool=name) for line, name in self.elsewhere] return
-        Read(max(1, self.end - self.at), facts, self.unread)
+        shapes = {id(row): self._shape_of(row.words) for row in self.rows}
+        table = choose_table(command, self.names) or self._table_of_targets()
+        tool = command.tool or ("ip6tables" if self._looks_ip6() else "iptables")
+        family, standing = family_of(tool), command.standing
+        facts: list[Fact] = [
+            FwListing(
+                origin=self.context.origin(self.lines[self.at]),
+                tool=tool,
+                family=family,
+                table=table,
+                command=self.context.command,
+                with_counters=self.counted,
+                standing=standing,
+            )
+        ]
+        for item in self.order:
+            if isinstance(item, int):
+                line, name, policy, packets, total = self.chains[item]
+                facts.append(
+                    FwChain(
+                        origin=self.context.origin(line),
+                        tool=tool,
+                        family=family,
+                        table=table,
+                        chain=name,
+                        policy=policy,
+                        packets=packets,
+                        bytes=total,
+                        standing=standing,
+                    )
+                )
+            elif shape := shapes[id(item)]:
+                facts.append(
+                    FwRule(
+                        origin=self.context.origin(item.line),
+                        tool=tool,
+                        family=family,
+                        table=table,
+                        chain=item.chain,
+                        text=" ".join(shape.words),
+                        target=shape.target,
+                        packets=shape.packets,
+                        bytes=shape.total,
+                        standing=standing,
+                    )
+                )
+        facts += [FwElsewhere(origin=self.context.origin(line), tool=name) for line, name in self.elsewhere]
+        return Read(max(1, self.end - self.at), facts, self.unread)
+
+    def _shape_of(self, words: list[str]) -> _Shape | None:
+        return _shape(words, self.counted) or _shape(words, counted=not self.counted)
+
+    def _table_of_targets(self) -> str | None:
+        """The one table all telling targets belong to (a lone user chain with DNAT rules)."""
+        told = set()
+        for row in self.rows:
+            shape = self._shape_of(row.words)
+            told.add(table_of_rule(row.chain, shape.target if shape else None))
+        told.discard(None)
+        return told.pop() if len(told) == 1 else None
 
     def _looks_ip6(self) -> bool:
         return any("::/0" in word or word in {"ipv6-icmp", "icmpv6"} for row in self.rows for word in row.words[:9])
@@ -263,8 +313,10 @@ class _Listing:
 # First words of what matches and targets print behind the columns (print functions of iptables' extensions).
 _TAILS = frozenset(
     "tcp udp icmp icmptype state ctstate mark connmark limit: LOG reject-with match-set multiport ADDRTYPE owner "
-    "TCPMSS masq destination source PHYSDEV MAC recent: redir policy NFLOG CT NFQUEUE statistic hashlimit connlimit ! #conn".split()
+    "TCPMSS masq destination source PHYSDEV MAC recent: redir policy NFLOG CT NFQUEUE statistic hashlimit "
+    "connlimit ! #conn".split()
 )
+_TAIL_STARTS = ("dpt", "spt", "to:", "/*", "flags:", "0x")
 
 
 def _read_ebtables(lines: Sequence[Line], at: int, context: Context) -> Read:

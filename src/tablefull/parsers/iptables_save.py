@@ -34,7 +34,7 @@ _MAX_RULE = 8192
 
 
 def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """One ``*table`` … ``COMMIT`` after the other, one ``-S`` listing, a run of lone ``-A`` lines, or one command line."""
+    """Tables to their ``COMMIT``, one ``-S`` listing, a run of lone ``-A`` lines, or one command line."""
     text = lines[at].text.strip()
     if not _begins(text, context):
         return _read_command(lines, at, context)
@@ -264,7 +264,7 @@ def _rule_fact(line: Line, text: str, tool: str, table: str | None, context: Con
 
 
 def _read_command(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """One line with whole commands (``iptables -t raw -A PREROUTING … -j NOTRACK``), and its backslash continuations."""
+    """One line of whole commands (``iptables -t raw -A PREROUTING … -j NOTRACK``), its continuations included."""
     if _PROGRAM.search(lines[at].text) is None:
         return None
     text = lines[at].text

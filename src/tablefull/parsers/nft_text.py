@@ -138,7 +138,7 @@ class _Reader:
 
     def _belongs(self, line: Line) -> bool:
         text = line.text.strip()
-        first = text.split(None, 1)[0].rstrip(";")
+        first = text.split(None, 1)[0].rstrip(";") or ";"
         if _WARNING.match(text) or first.startswith("#"):
             return self.level > 0 or text.startswith("# Warning")
         if _TABLE.match(text):
@@ -146,7 +146,7 @@ class _Reader:
             return True
         if self.level == 0:
             return False
-        if first[0] in "{}":
+        if first[0] in "{};":
             return True
         if self.nest:
             return any(sign in text for sign in ",{}:") or first in _IN_RULE
@@ -191,7 +191,9 @@ class _Reader:
             self._flush()
 
     def _awaits_brace(self) -> bool:
-        return "".join(self.parts).strip().startswith(("chain ", "set ", "map ", "flowtable ", "ct "))
+        return len(self.parts) < 8 and "".join(self.parts).strip().startswith(
+            ("chain ", "set ", "map ", "flowtable ", "ct ")
+        )
 
     def _add(self, piece: str, line: Line) -> None:
         if self.begun is None and piece.strip():
@@ -203,7 +205,7 @@ class _Reader:
             self.top.append(piece)
 
     def _open(self, line: Line) -> None:
-        head = "".join(self.parts).split()
+        head = [] if self.level == 2 else "".join(self.parts).split()
         if self.level == 0:
             named = _TABLE.match(" ".join(head))
             if named:
