@@ -16,6 +16,7 @@ NEEDLES: tuple[tuple[str, str], ...] = (
     ("conntrack: table full", "table-full"),
     ("conntrack:table full", "table-full"),
     ("conntrack table full", "table-full"),
+    ("table full, dropping packet", "table-full"),
     ("maximum limit of", "ip-conntrack-max"),
     ("callbacks suppressed", "suppressed"),
     ("messages suppressed", "suppressed"),
@@ -150,8 +151,8 @@ def log_line(line: Line, context: Context) -> LogLine | None:
         match = _LIMIT_OF.search(text)
         number = int(match[1]) if match and match[1].isdigit() else None
     elif kind in ("table-full", "expectation-full"):
-        word = text.rfind(" ", 0, at + 1) + 1
-        begin = word if "conntrack" in text[word : at + 12] else at
+        name = text.rfind("conntrack", 0, at + 10)
+        begin = text.rfind(" ", 0, name + 1) + 1 if name >= 0 and at - name < 40 else at
     stamp, host, rest = prefix(text, begin)
     rest = rest.strip(" \t:\"'`([{-*>“”,.")
     quoted = bool(rest)

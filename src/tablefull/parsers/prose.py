@@ -36,7 +36,7 @@ _RATE_WORD = re.compile(_NUMBER + r"\s?(?P<short>qps|rps|cps|pps|tps)\b", re.IGN
 _SAID_SETTING = re.compile(
     r"(?P<name>(?:net\.[\w.]{3,80}|/proc/sys/[\w./-]{3,100}|(?:nf|ip)_conntrack_(?:max|count|buckets|expect_max|tcp_timeout_\w{2,20}|udp_timeout\w{0,10}"
     r"|generic_timeout)|conntrack_max|hashsize))[\"'`)]{0,2}\s{1,3}(?:(?:value|setting|limit|it)\s)?"
-    r"(?:is|was|=|at|of|to|shows|reads|equals|currently|has|reports|reached|stands|from \d+ to)\s(?:(?:currently|only|about|around|just|now|the|default|set|"
+    r"(?:is|was|=|at|of|to|shows|reads|equals|currently|has|reports|reached|stands|from \d+ to)\s(?:(?:currently|only|about|around|just|now|the|default,?|set|"
     r"at|to|by|value|still|already|a|of|up|raised|increased|showing|near|roughly|exactly|~)\s){0,4}~?(?P<value>\d{1,3}(?:,\d{3})+|\d{1,12})(?P<scale>[kKmM])?\b"
 )
 _TIMEOUT_SAID = re.compile(

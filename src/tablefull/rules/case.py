@@ -4,6 +4,7 @@ The trap: most reports are half machine output and half sentences. ``said`` sear
 passes over what a sentence denies, so that "no SYN flood" is not evidence of one.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -26,6 +27,7 @@ F = TypeVar("F", bound=Fact)
 MAX_TEXT = 600_000  # characters searched for phrases; a paste is a hundredth of it
 _REACH = 140  # characters within which the parts of one phrase must follow each other
 _PLAIN = {ord("\u2019"): "'", ord("`"): None, ord("*"): None, ord('"'): None, 0x201C: None, 0x201D: None}
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _DENIALS = ("no ", "not ", "n't ", "never ", "without ", "neither ", "nor ", "none ", "against an ", "rules out ")
 _STANDINGS = {"shown": 0, "commanded": 1, "stated": 2, "configured": 3}
 # What an input is called in a rule's ``needs`` and which facts provide it.
@@ -118,12 +120,17 @@ class Case:
         return readings
 
     @cached_property
+    def listed(self) -> list[tuple[int, Origin]]:
+        """Every number of rows somebody counted in a listing: a floor of the count."""
+        return [(one.count, one.origin) for one in self.of(EntryCount) if one.how == "listed"]
+
+    @cached_property
     def occupancy(self) -> float | None:
         """The highest count seen over the limit; None where either is missing."""
         limit = self.max
-        if limit is None or not limit.number or not self.counts:
+        if limit is None or not limit.number or not (self.counts or self.listed):
             return None
-        return max(count for count, _ in self.counts) / limit.number
+        return max(count for count, _ in self.counts + self.listed) / limit.number
 
     @cached_property
     def release(self) -> KernelRelease | None:
@@ -196,7 +203,10 @@ class Case:
         origins: list[Origin] = []
         at = 0
         for origin in self._lines:
-            text = " ".join(origin.text.lower().translate(_PLAIN).split()) + " \n"
+            shown = origin.text
+            if "Conntrack" in shown:  # an alert's name in camel case: ConntrackTableFull
+                shown = _CAMEL.sub(" ", shown)
+            text = " ".join(shown.lower().translate(_PLAIN).split()) + " \n"
             if at + len(text) > MAX_TEXT:
                 break
             parts.append(text)
@@ -233,7 +243,8 @@ class Case:
             tries = 0
             while at >= 0 and tries < 200:
                 tries += 1
-                whole_word = at == 0 or not text[at - 1].isalnum() or not first[:1].isalnum()
+                before = text[at - 1 : at]
+                whole_word = not (before.isascii() and before.isalnum()) or not first[:1].isalnum()
                 if whole_word and self._follow(text, at + len(first), rest) and (denied or not self._denied(text, at)):
                     yield self._origin(at)
                     break

@@ -30,7 +30,9 @@ def refused_or_limited_inside_a_container(case: Case) -> Iterator[Finding]:
     clues.said(0.75, "a write is refused inside a container", "hashsize: operation not supported", "hashsize*permission denied", "hashsize*read-only", "conntrack*read-only file system", "conntrack_max*permission denied", "conntrack*permission denied", "read-only*conntrack",
                "conntrack*read-only", "sysfs*read-only", "crashes*hashsize", "hashsize*crash", "hashsize in the container", "tries to update*hashsize", "tries to set*hashsize", "cannot be changed*container", "not namespaced*conntrack", "conntrack*not namespaced",
                "cannot set*conntrack_max", "conntrack_max*not allowed", "unknown sysctl*conntrack", "sysctl*not in a separate", "forbidden sysctl", "unsafe sysctl")
-    clues.said(0.85, "a container's share of the table is full", ": vps ", "vps*table full", "(ct", "ct101: ", "numiptent", "per-container limit", "per container limit")
+    if full.table == "container":
+        clues.add(0.85, "the kernel names the container whose share of the table is full", *full.evidence[:1])
+    clues.said(0.7, "a container's share of the table is full", "numiptent", "per-container limit", "per container limit", "numconntrack", "nf_conntrack_max in the container", "ub_conntrack")
     for line in case.log("table-full"):
         if line.netns is not None:
             clues.add(0.75, f"the namespace {line.netns} is the one that is full", line.origin)

@@ -17,6 +17,7 @@ State = Literal["yes", "no", "unknown"]
 # the limit while early drop and expiry free a few places.
 AT_LIMIT = 0.985
 CLEARLY_BELOW = 0.9
+SMALL_LIMIT = 32768  # a router's limit that one peer-to-peer program or scanner reaches alone
 
 _STATED = (
     "conntrack table*full", "conntrack tables*full", "conntrack table*fills", "conntrack table*filled", "conntrack table*exhaust",
@@ -30,18 +31,21 @@ _STATED = (
     "exceed*conntrack_max", "exceed*conntrack limit", "exceeded*conntrack", "ran out of conntrack", "run out of conntrack",
     "out of conntrack", "conntrack entries*exhaust", "tracked connections*reached the limit", "ip_conntrack limit is reached",
     "conntrack table reached", "conntrack*saturated", "conntrack*100%", "connection tracking*exhaust", "conntrack usage*100",
-    "tabla de conntrack*llena", "conntrack-tabelle*voll", "table conntrack*pleine", "переполн",
+    "connection table fills", "connection table*overflow", "conntrack*overflows", "tables are*full", "conntrack table is full", "conntrack*runs full", "conntrack*starts to drop", "conntrack*dropped connections",
+    "conntrack*drops connections", "conntrack*dropping packets", "conntrack*dropping connections", "conntrack*starts dropping", "fills up*conntrack", "conntrack*fills up", "conntrack*filled", "conntrack*filling up",
+    "limit*is filled", "conntrack*used up", "uses up*conntrack", "eats up*conntrack", "eating*conntrack table", "consum*all*conntrack", "conntrack entries*reach*limit", "conntrack count*reach", "count*runs away", "max*is reached", "maximum*is reached*conntrack",
+    "conntrack*at its limit", "conntrack*at 100", "conntrack table of*full", "tabla de conntrack*llena", "conntrack-tabelle*voll", "table conntrack*pleine", "переполн",
 )  # fmt: skip
 _HYPOTHETICAL = (
-    "if ", "could", "may ", "might", "would", "can ", "risk", "avoid", "prevent", "close to", "fear", "before ", "whether", "unlikely",
-    "in case", "near", "until ", "almost", "wonder", "instead of", "look for", "looking for", "which the kernel deletes", "is the", "not ",
+    " if ", " could", " may ", " might", " would", " can ", " risk", " avoid", " prevent", " close to", " fear", " before ", " whether", " unlikely",
+    " in case", " near", " until ", " almost", " wonder", " instead of", " look for", " looking for", " not ", " not yet", "n't ", " should ", " will ",
 )  # fmt: skip
 _OTHER_TABLES = (
     "expect", "neigh", "arp", "ipset", "set is full", "hash is full", "disk", "backlog", "queue", "mac table", "fdb", "routing table", "route", "inode",
     "partition", "filesystem", "accept", "listen", "quota", "allowance", "security group",
 )  # fmt: skip
 _EBPF = (
-    "map insertion failed", "ciliumagentconntracktablefull", "ciliumagentnattablefull", "conntrack map*full", "ct map*full", "cilium*ct*full", "bpf*ct*full",
+    "map insertion failed", "cilium agent conntrack table full", "cilium agent nat table full", "conntrack map*full", "ct map*full", "cilium*ct*full", "bpf*ct*full",
     "cilium_ct*full", "bpf conntrack*full", "ct table*full", "update ct*argument list too long", "conntrack map*pressure*1",
 )  # fmt: skip
 
@@ -80,15 +84,15 @@ def _fullness(case: Case) -> Fullness:
         return Fullness("yes", "Cilium reports that its eBPF connection-tracking map refused an entry", "shown", (ebpf,), "cilium")
     occupancy = case.occupancy
     if occupancy is not None and occupancy >= AT_LIMIT and case.max is not None:
-        top = max(case.counts, key=lambda reading: reading[0])
+        top = max(case.counts + case.listed, key=lambda reading: reading[0])
         return Fullness("yes", f"the count stood at {top[0]} of {case.max.number}", "shown", (top[1], case.max.origin))
     stated = _stated(case)
     if stated is not None and (occupancy is None or occupancy >= CLEARLY_BELOW):
         return Fullness("yes", "the report says that the table was full", "unknown", (stated,))
     small = case.max
-    if small is not None and small.number is not None and 0 < small.number <= 4096:
-        hang = case.said("hang", "stops answering", "line stops", "freeze", "no new connection", "locks up", "lock up", "drops")
-        many = case.said("opens many", "many connections", "emule", "kademlia", "bittorrent", "torrent", "p2p", "thousands of connections")
+    if small is not None and small.number is not None and 0 < small.number <= SMALL_LIMIT and (occupancy is None or occupancy >= CLEARLY_BELOW):
+        hang = case.said("hang", "stops answering", "line stops", "freeze", "no new", "locks up", "lock up", "drops", "stops passing", "new connections fail", "cannot open new", "can't open new", "stops working")
+        many = case.said("opens many", "many connections", "emule", "kademlia", "torrent", "p2p", "thousands of connections", "ipfs", "peers", "masscan", "scan", "dht", "crawler", "bitcoin")
         if hang and many:
             return Fullness(
                 "yes", f"a limit of {small.number} entries, very many connections, and new ones fail while it lasts", "unknown", (small.origin, hang, many)
@@ -114,14 +118,14 @@ def _stated(case: Case) -> Origin | None:
             tries += 1
             end = at + len(first)
             for part in rest:
-                found = text.find(part, end, end + 60)
+                found = text.find(part, end, end + 90)
                 end = found + len(part) if found >= 0 else -1
                 if end < 0:
                     break
             inside = text[at:end] if end > 0 else ""
             if end > 0 and ". " not in inside and ": " not in inside and (at == 0 or not text[at - 1].isalnum()):
                 before = text[max(0, at - 45) : at]
-                before = before[max(before.rfind(stop) for stop in (". ", "; ", ": ", "? ")) + 1 :]
+                before = " " + before[max(before.rfind(stop) for stop in (". ", "; ", ": ", "? ")) + 1 :]
                 window = before[-30:] + inside + text[end : end + 6]
                 question = "?" in text[end : end + 3]
                 if not any(word in before for word in _HYPOTHETICAL) and not any(word in window for word in _OTHER_TABLES) and not question:

@@ -41,9 +41,9 @@ LOOK_ALIKES: tuple[LookAlike, ...] = (
     LookAlike("page-allocation", "the machine could not allocate memory", ("page-allocation", "oom-kill"), ("page allocation failure", "out of memory: kill", "oom-killer", "oom killer"), 0.5),
     LookAlike("ipset", "an ipset has reached its own maxelem", (), ("hash is full, cannot add more elements", "set is full, cannot", "ipset*is full", "maxelem")),
     LookAlike("disk-full", "a disk is full", (), ("no space left on device", "disk is full", "disk full", "filesystem full", "inode*exhaust", "max_user_watches", "inotify")),
-    LookAlike("worker-connections", "the program's own connection limit is reached", (), ("worker_connections are not enough", "worker_connections", "maxclients", "max_connections", "too many connections", "max clients reached", "serverlimit", "maxrequestworkers", "connection pool*exhaust", "too many clients")),
+    LookAlike("worker-connections", "the program's own connection limit is reached", (), ("worker_connections are not enough", "worker_connections", "maxclients", "max_connections", "too many connections", "max clients reached", "serverlimit", "maxrequestworkers", "connection pool*exhaust", "too many clients", "too_many_connections", "too many connections")),
     LookAlike("file-descriptors", "a process has no file descriptors left", (), ("too many open files", "emfile", "file-max limit", "nofile", "socket: too many open files"), 0.7),
-    LookAlike("ephemeral-ports", "a local program has used up its ephemeral ports; no translation is involved", (), ("cannot assign requested address", "eaddrnotavail", "ip_local_port_range", "address not available", "ephemeral port*exhaust"), 0.75),
+    LookAlike("ephemeral-ports", "a local program has used up its ephemeral ports; no translation is involved", (), ("cannot assign requested address", "eaddrnotavail", "address not available", "ephemeral port*exhaust"), 0.75),
     LookAlike("offload-or-mtu", "the packets are damaged or too large on their way (checksum offload, MTU), which tracking does not do", (),
               ("bad udp cksum", "cksum*incorrect", "bad checksum*vxlan", "tx-checksum", "tx checksum", "checksum offload", "delayed by 63 second", "63 second", "mtu*mismatch", "path mtu", "fragmentation needed", "tx off", "tso off", "gro off"), 0.75),
     LookAlike("netlink-buffer", "a listener could not keep up with netlink messages: its socket buffer overflowed, not the table", (), ("enobufs", "no buffer space available", "netlink*overrun", "netlink*buffer"), 0.7),
@@ -53,6 +53,8 @@ LOOK_ALIKES: tuple[LookAlike, ...] = (
     LookAlike("own-conntrack", "a program keeps a connection table of its own", (), ("nebula", "userspace conntrack", "gvisor", "tailscale*userspace", "pfsense", "opnsense", "freebsd", "pf states", "vpnkit", "docker for mac", "docker desktop", "rocket*limit", "ipvs connection table"), 0.6),
     LookAlike("cpu-or-network", "the network card or a CPU is overrun, before tracking sees the packet", (), ("rx_missed_errors", "rx_dropped", "ring buffer", "softnet*dropped", "nic*drops", "time squeeze"), 0.5),
 )
+
+UNRELATED = 0.3  # the absence of every word about tracking is a reason, and a weak one
 
 
 @rule("not-conntrack", needs=("text",))
@@ -82,7 +84,11 @@ def it_is_something_else(case: Case) -> Iterator[Finding]:
             best.add(0.8, "drop, early_drop and insert_failed are 0 on every CPU shown: connection tracking lost nothing", *case.counter_origins[:2])
             which = LookAlike("cleared", "connection tracking is cleared by its own counters")
     if best is None or which is None:
-        return
+        if full.state == "yes" or case.said("conntrack", "nf_ct", "masquerade", "snat", "nat ", "iptables"):
+            return
+        best = Clues(case, "not-conntrack")
+        best.add(UNRELATED, "nothing in this evidence speaks of connection tracking", basis="unknown")
+        which = LookAlike("unrelated", "nothing here speaks of connection tracking")
     if full.state == "yes":
         best.against(0.3)
     elif about_conntrack:

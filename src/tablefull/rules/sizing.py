@@ -54,8 +54,10 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
     if number is not None and limit is not None and number in SHIPPED_LIMITS or number is not None and number < 65536:
         assert limit is not None
         clues.add(0.4, f"{number} is a limit that is computed or shipped, not chosen for this load", limit.origin, basis="version")
+    elif number is not None and limit is not None and number % 32768 == 0 and case.said("kube-proxy", "kubernetes", "k8s", "conntrack.go"):
+        clues.add(0.3, f"{number} is kube-proxy's 32768 for each core, not a measure of the load", limit.origin, basis="version")
     elif number is not None and limit is not None and number >= LARGE_LIMIT:
-        clues.against(0.6)
+        clues.against(0.7)
     clues.said(0.45, "the limit is said to be the default", "default*conntrack", "conntrack*default", "limit is the default", "default value*max", "default limit", "something like 32000")
     clues.said(0.3, "the load is said to be legitimate and high", "queries look legitimate", "high load", "heavy load", "busy", "high traffic", "heavy traffic", "lots of connections",
                "many connections", "load test", "stress test", "load testing", "benchmark", "more traffic than usual", "thousands of connections", "under load", "large number of connections",

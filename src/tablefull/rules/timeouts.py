@@ -78,13 +78,13 @@ def short_connections_at_a_high_rate(case: Case) -> Iterator[Finding]:
             clues.add(0.8, f"{waiting} of {table.rows} listed entries are TIME_WAIT", table.first)
         elif table.rows < ENOUGH_ROWS and waiting and waiting >= table.rows * 0.6:
             clues.add(0.4, "the entries shown are TIME_WAIT", table.kept[0].origin)
-    if full.state == "yes" or case.occupancy is not None:
+    if full.state == "yes" or case.occupancy is not None or case.said("conntrack"):
         clues.said(0.65, "most entries are said to be TIME_WAIT", "time_wait", "time-wait", "timewait", "time wait in")
-        clues.said(0.55, "every request opens a connection", "one tcp connection per request", "connection per request", "new connection for every", "new connection per", "short-lived", "short lived", "short connections",
+        clues.said(0.55, "every request opens a connection", "one tcp connection per request", "connection per request", "new connection for every", "new connection per", "short-lived", "short lived", "short connections", "short tcp connections", "lives about", "as fast as they can", "connection for each request", "thousands of short", "opens and closes", "ttl of seconds", "open and close",
                    "without keepalive", "no keepalive", "no keep-alive", "keepalive*off", "fetches one*disconnects", "disconnects", "connections per second", "conn/s", "connections a second", "new connections/s")
         clues.said(0.45, "it happens under a load generator", "siege", "apachebench", "ab -n", "ab -c", "wrk ", "jmeter", "gatling", "locust", "h2load", "k6 ", "vegeta", "hey -", "load test", "load-test", "stress test",
                    "benchmark", "performance test", "pressure test", "stresstest", "tsung", "httperf", "压测", "压力测试")
-        clues.said(0.4, "a proxy or load balancer opens and closes connections for every client", "haproxy", "mod_proxy", "reverse proxy", "load balancer", "front-end proxy", "nginx", "squid", "varnish")
+        clues.said(0.3, "a proxy or load balancer opens and closes connections for every client", "haproxy", "mod_proxy", "reverse proxy", "front-end proxy", "squid", "varnish")
         clues.said(0.25, "web traffic", "web server", "http server", "php", "memcache", "redis", "mysql", "api server", "requests per second", "rps", "qps")
     counter = next((c for c in case.of_net("TW", "TCPTimeWaitOverflow", "TCPTimeWaited")), None)
     if counter is not None and full.state == "yes" and counter.value > 1000:
@@ -146,13 +146,17 @@ def packets_called_invalid(case: Case) -> Iterator[Finding]:
     clues.said(0.7, "packets are marked INVALID", "marks it invalid", "marked invalid", "marked as invalid", "ctstate invalid", "ct state invalid", "state invalid", "conntrack*invalid", "invalid packets", "considered invalid",
                "blocked invalid", "invalid*dropped")
     clues.said(0.5, "sequence numbers leave the window", "outside the window", "out of window", "out-of-window", "outside of window", "seq is over the upper bound", "ack is under the lower bound", "ack is over the upper", "seq is under")
-    clues.said(0.4, "connections are reset", "connection reset by peer", "answers rst", "sends rst", "sends a rst", "tcp reset", "spurious reset", "connection reset", "unexpected rst")
+    clues.said(0.4, "connections are reset", "connection reset by peer", "answers rst", "sends rst", "sends a rst", "tcp reset", "spurious reset", "connection reset", "unexpected rst", "with a reset", "with rst", "with an rst", "are reset", "get reset", "reset by peer", "econnreset")
     if case.log("ct-invalid"):
         clues.add(0.7, "the kernel logs why packets are invalid", case.log("ct-invalid")[0].origin)
-    marked = case.said("invalid", "out of window", "outside the window", "out-of-window", "be_liberal") or case.log("ct-invalid")
+    clues.said(0.65, "packets leave with an address that should have been translated", "instead of the virtual ip", "instead of the service ip", "instead of the vip", "wrong source ip", "wrong source address", "own address instead", "not translated", "untranslated", "without nat", "not natted",
+               "un-natted", "not snat", "pod ip leaks", "pod ip as source", "real ip instead", "source ip of the pod", "unnatted", "leave without being masqueraded", "leaks packets")
+    marked = case.said("invalid", "out of window", "outside the window", "out-of-window", "be_liberal", "rst", "reset") or case.log("ct-invalid")
     if clues and marked:
         if fullness(case).state == "yes":
             clues.against(0.5)
+        if case.said("direct routing", "asymmetric", "lvs", "direct server return", "unreplied"):
+            clues.against(0.6)
         if case.counters and case.counters.get("invalid", 0) < 5000 and not case.said("marks it invalid", "marked invalid", "marked as invalid"):
             clues.against(0.4)
         yield clues.finding("drop-invalid-or-be-liberal", "upgrade-component", "notrack")

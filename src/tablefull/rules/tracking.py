@@ -58,7 +58,9 @@ def tracking_without_a_rule_that_needs_it(case: Case) -> Iterator[Finding]:
     if listed_nat is not None and not needed and active and started.value:
         clues.add(0.7, "listing the nat table loads and starts tracking on this kernel", listed_nat.origin, basis=started.basis)
     loaded = {one.name: one for one in case.of(Module)}
-    nat_module = next((loaded[name] for name in ("iptable_nat", "nf_nat_ipv4", "nf_nat", "ip_nat") if name in loaded), None)
+    nat_names = ("iptable_nat", "nf_nat_ipv4", "nf_nat", "ip_nat")
+    nat_module = next((loaded[name] for name in nat_names if name in loaded), None) or next(
+        (one for one in loaded.values() if any(name in nat_names for name in one.used_by)), None)
     if nat_module is not None and active and not needed and (bare or started.value or case.said("no nat", "nothing in iptables", "no rules", "empty chains", denied=True)):
         clues.add(0.7, f"{nat_module.name} is loaded and no NAT rule is shown", nat_module.origin)
     if active or case.said("nf_conntrack", "ip_conntrack"):
@@ -74,14 +76,14 @@ def tracking_without_a_rule_that_needs_it(case: Case) -> Iterator[Finding]:
                    "dport=4789", "dport=8472", "dport=6081")
         clues.said(0.45, "the rules only open ports", "only opens the intended ports", "only opens", "simple firewall", "only accept rules", "internal network", "behind a firewall", "trusted network")
         clues.said(0.4, "that machine does no NAT", "does not do nat at all", "not do nat", "no nat at all", "does no nat")
-    if case.said("kube-proxy", "kubernetes", "docker") and not case.said("vxlan*entries", "entries*vxlan", "tunnel traffic"):
+    tunnel = case.said("vxlan*entr", "entr*vxlan", "tunnel", "gre*entr", "entr*gre", "dport=4789", "dport=8472", "dport=6081", "vxlan mode")
+    if case.said("kube-proxy", "kubernetes", "docker") and not tunnel:
         clues.against(0.5)
     if not clues:
         return
     if full.state != "yes":
         clues.against(0.5)
     bridging = case.said("dom0", "domu", "xen", "xcp", "hypervisor", "bridge") and not case.said("vxlan", "gre ")
-    tunnel = case.said("vxlan*entr", "entr*vxlan", "tunnel", "gre*entr", "entr*gre")
     if tunnel or (needed and not bare):
         fixes: tuple[str, ...] = ("notrack", "shorten-timeouts", "raise-max")
     elif bridging:
@@ -109,11 +111,13 @@ def entries_are_never_freed(case: Case) -> Iterator[Finding]:
     link = case.said("link up", "link becomes ready", "no network after boot", "nothing else is running yet")
     if early and link and case.kernel is not None:
         clues.add(0.75, f"the table is full {early[0].stamp.uptime_s:.0f} s after boot, before there was traffic", early[0].origin, link)  # type: ignore[union-attr]
-    from tablefull.facts.entry import EntryCount
-
-    listed = [(one.count, one.origin) for one in case.of(EntryCount) if one.how == "listed"]
+    listed = case.listed
+    printed = [line for line in case.log("table-full") if line.netns is None]
+    highest = max(listed, key=lambda one: one[0], default=(0, None))
+    if highest[1] is not None and printed and case.max is not None and case.max.number and highest[0] < 0.1 * case.max.number and not case.counts:
+        clues.add(0.6, f"the kernel calls the table full while a listing shows {highest[0]} of {case.max.number} entries", highest[1], case.max.origin)
     if case.counts and listed:
-        most, least = max(case.counts), min(listed)
+        most, least = max(case.counts, key=lambda one: one[0]), min(listed, key=lambda one: one[0])
         if most[0] > 4 * max(least[0], 1) and most[0] - least[0] > 100 and not case.said("falls at once", "back after", "drops at once"):
             clues.add(0.7, f"the kernel counts {most[0]} entries and the listing shows {least[0]}", most[1], least[1])
     clues.said(0.6, "the count only grows", "only ever grows", "only grows", "never decreas", "never goes down", "never drops", "never freed", "keeps growing", "does not go down", "doesn't go down", "not decrease", "only increases",
@@ -139,9 +143,9 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
     clues = Clues(case, "config-overwritten")
     for name in ("nf_conntrack_max", "nf_conntrack_buckets", "hashsize", "nf_conntrack_tcp_timeout_established"):
         wanted: Setting | None = case.setting(name, "configured")
-        shown: Setting | None = case.setting(name, "shown")
-        if wanted is not None and shown is not None and wanted.number is not None and shown.number is not None and wanted.number != shown.number:
-            clues.add(0.7, f"{name} is configured as {wanted.number} and reads {shown.number}", wanted.origin, shown.origin)
+        shown: Setting | None = next((one for one in case.settings(name) if one.standing == "shown" and wanted is not None and one.number != wanted.number), None)
+        if wanted is not None and shown is not None and wanted.number is not None and shown.number is not None:
+            clues.add(0.75, f"{name} is configured as {wanted.number} and reads {shown.number}", wanted.origin, shown.origin)
     from tablefull.rules.timeouts import shipped_close_wait
 
     close_wait = shipped_close_wait(case)
@@ -149,6 +153,7 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
         one = case.setting("nf_conntrack_tcp_timeout_close_wait")
         assert one is not None
         clues.add(0.85, f"close_wait entries live {close_wait[0]} s, where the kernel's own timeout is {close_wait[1]} s: kube-proxy sets 3600", one.origin)
+    clues.said(0.5, "a program that writes it is running", "why 131072", "back to 131072", "conntrack_max*131072*why", "until i restart", "before manually restarting", "have to run sysctl", "manually after", "by hand afterwards", "run it again by hand", "until the next reboot", "sysctl -p*again", "sysctl --system*again")
     clues.said(0.75, "the value is not in force after a restart", "not in force", "after a restart*default", "after reboot*default", "after a reboot*default", "not applied", "isn't applied", "not persist", "not survive", "does not stick", "doesn't stick",
                "after reboot*back", "after a reboot*back", "resets to", "reset to*default", "reverts", "goes back to", "falls back to the default", "set back to", "back to 65536", "back to 262144", "value is ignored", "is ignored at boot",
                "not taking effect", "no effect after reboot", "lost after reboot", "overwritten", "overwrites", "overrides", "overridden", "gets reset", "keeps resetting", "not honored", "not honoured", "not respected", "is not set at boot",
@@ -165,6 +170,7 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
             clues.against(0.5)
         if case.log("expectation-full"):
             clues.against(0.3)
-        kubernetes = close_wait is not None or case.said("kube-proxy changed", "kube-proxy sets", "kube-proxy overw")
+        floor = any(one.number == 131072 for one in case.settings("nf_conntrack_max")) and case.said("kube", "k8s")
+        kubernetes = close_wait is not None or floor or case.said("kube-proxy changed", "kube-proxy sets", "kube-proxy overw")
         fixes = ("configure-kube-proxy", "shorten-timeouts", "persist-config") if kubernetes else ("persist-config", "configure-kube-proxy")
         yield clues.finding(*fixes, severity="degraded" if fullness(case).state == "yes" else "info")

@@ -46,13 +46,18 @@ def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
     if full.state == "yes" or case.occupancy is not None:
         clues.said(0.7, "a DNS server's queries are tracked", "dns server", "powerdns", "unbound", "bind9", "named", "nameserver", "recursive dns", "resolver", "only dns", "dnsdist", "knot", "authoritative", "port 53", "dport 53", "dport=53",
                    "concurrent dns queries", "dns queries", "dns traffic", "dnsmasq", "coredns", "pihole", "pi-hole")
-        clues.said(0.55, "UDP traffic is named", "udp tracker", "udp packets", "udp traffic", "udp connections", "udp flows", "udp entries", "statsd", "syslog*udp", "udp*syslog", "quic", "netflow", "sflow", "snmp", "ntp server", "over udp",
+        clues.said(0.55, "UDP traffic is named", "udp tracker", "udp*tracker", "udp 514", "syslog farm", "syslog never", "syslog server", "syslog stream", "syslog traffic", "rsyslog", "over udp", "udp packets", "udp traffic", "udp connections", "udp flows", "udp entries", "statsd", "syslog*udp", "udp*syslog", "quic", "netflow", "sflow", "snmp", "ntp server", "over udp",
                    "dht", "voip", "rtp", "game server*udp", "each packet*new entry", "udp source port", "vxlan*udp source port", "radius")
         clues.said(0.3, "each inner flow is a new UDP entry", "vxlan*entry", "geneve*entry")
     if clues:
         if full.state != "yes":
             clues.against(0.5)
-        yield clues.finding("notrack", "shorten-timeouts", "raise-max", confirm=(ASK_PORTS,))
+        # Cluster DNS is reached through a translated service address, which needs its entry: not tracking would break it.
+        services = case.said("kubernetes", "k8s", "coredns", "kube-dns", "eks", "gke", "aks") and not case.said("vxlan", "hostnetwork")
+        fixes = ("raise-max", "fix-dns-path", "configure-kube-proxy", "shorten-timeouts") if services else ("notrack", "shorten-timeouts", "raise-max")
+        if case.said("load balancer", "published", "-p ", "masquerade", "container", "docker") and not services and not case.said("dns", "port 53"):
+            fixes = ("shorten-timeouts", "raise-max", "notrack")
+        yield clues.finding(*fixes, confirm=(ASK_PORTS,))
 
 
 @rule("scan-or-p2p", needs=("text",))
@@ -74,12 +79,16 @@ def one_host_with_very_many_peers(case: Case) -> Iterator[Finding]:
         clues.said(0.75, "a peer-to-peer program is named", "bittorrent", "torrent", "emule", "edonkey", "kademlia", "p2p", "peer-to-peer", "peer to peer", "ipfs", "dht", "gnutella", " bt.", " bt ", "utorrent", "transmission", "qbittorrent", "xunlei",
                    "thunder", "syncthing", "bitcoin", "ethereum node", "libp2p", "swarm", "storj", "chia", "monero", "tor relay", "tor exit", "i2p", "pcdn")
         clues.said(0.75, "a scanner or crawler is named", "masscan", "nmap", "zmap", "crawler", "port scan", "portscan", "scanning", "scanner", "hping3", "web crawl", "spider", "brute force", "bruteforce", "ssh scan", "massdns", "subfinder", "nuclei")
+        clues.said(0.6, "one tenant or program opened most of the connections", "abuse", "the one workspace", "one workspace", "one pod that", "one container that", "opened all those", "opens all those", "one of the tenants", "a single pod", "a single container", "a single client",
+                   "a single host", "a single ip", "one specific ip", "from one ip", "from a single")
         clues.said(0.4, "one inside host has most entries", "top source", "entries per inside address", "one host at", "one host with", "one client*thousand", "one ip*connections", "stopping the containers brings", "somebody on the lan", "one machine on")
         clues.said(0.45, "most entries have no answer yet", "without unreplied")
     if clues:
         if full.state == "no" and case.occupancy is None:
             clues.against(0.4)
-        if case.said("udp tracker", "torrent*tracker", "tracker*udp"):
+        if case.said("allowance", "security groups", "security group") and full.state != "yes":
+            clues.against(0.6)
+        if case.said("udp tracker", "torrent*tracker", "tracker*udp", "udp*tracker"):
             clues.against(0.45)
         crawler = case.said("dht crawler", "crawler") and case.said("notrack", "udp", "dht")
         masscan = case.said("masscan", "zmap", "nmap")
