@@ -63,8 +63,10 @@ _IDS = {
     "citrix hypervisor": "xenserver",
     "xcp": "xcp",
 }
-_FILLER = r"(?:\s(?:GNU/Linux|Linux|Stream|Leap|Server|Workstation|AS|ES|release|VE|AMI"
+_FILLER = (
+    r"(?:\s(?:GNU/Linux|Linux|Stream|Leap|Server|Workstation|AS|ES|release|VE|AMI"
     r"|Tumbleweed|Core|by Kinvolk|Container|version|v)\b|/Linux){0,4}"
+)
 _NAME = re.compile(
     r"(?<![\w#@./=-])(?P<name>"
     + "|".join(sorted(map(re.escape, _IDS), key=len, reverse=True))
