@@ -1,11 +1,13 @@
-"""The switches, at the trees where each was seen and at their neighbours (KERNEL.md 2.1, 8.8)."""
+"""The switches, at the trees where each was seen and at their neighbours (the trees)."""
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tablefull.kernel.changes import CHANGES, has
-from tablefull.kernel.identity import parse_release
+from tablefull.kernel.identity import parse_release, version_text
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,12 @@ def test_the_table_is_well_formed() -> None:
 def test_value_and_basis_agree(change: str, major: int, minor: int, patch: int) -> None:
     answer = has(change, parse_release(f"{major}.{minor}.{patch}"))
     assert (answer.value is None) == (answer.basis == "unknown")
+
+
+def test_the_documentation_holds_the_same_table() -> None:
+    page = (Path(__file__).parents[2] / "docs/kernel/README.md").read_text()
+    for name, change in CHANGES.items():
+        backports = ", ".join(p if isinstance(p, str) else version_text(p) for p in change.backports)
+        gone = version_text(change.until) if change.until else ""
+        row = f"| `{name}` | {change.what} | {version_text(change.since)} | {backports} | {gone} | {change.source} |"
+        assert row in page, name

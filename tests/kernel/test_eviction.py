@@ -1,4 +1,4 @@
-"""KERNEL.md 4.2 and 4.3 row by row."""
+"""the trees row by row."""
 
 from math import exp
 

@@ -1,4 +1,4 @@
-"""KERNEL.md 2.3 and 7 by hand: memory over 16384 over a pointer, rounded to pages of pointers, times 8, 4 or 1."""
+"""the trees by hand: memory over 16384 over a pointer, rounded to pages of pointers, times 8, 4 or 1."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Spellings, life times and permissions by KERNEL.md 2.1 and 2.2, and the running kernel's own files."""
+"""Spellings, life times and permissions by the trees, and the running kernel's own files."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""KERNEL.md 2.4 row by row, and a fresh namespace of the running kernel."""
+"""the trees row by row, and a fresh namespace of the running kernel."""
 
 import os
 import subprocess

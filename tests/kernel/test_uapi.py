@@ -1,4 +1,4 @@
-"""Columns, aliases and meanings by KERNEL.md 3, and the header the running kernel prints."""
+"""Columns, aliases and meanings by the trees, and the header the running kernel prints."""
 
 import os
 import subprocess

@@ -75,7 +75,7 @@ def eviction_fails(unassured: int, buckets: int, kernel: KernelVersion | None = 
     buckets).
 
     Entries are taken as spread evenly (the hash is keyed); each hangs in two chains. An unknown kernel counts as one
-    that searches eight buckets. [computed; KERNEL.md 4.2]
+    that searches eight buckets. [computed]
     """
     if buckets <= 0:
         return 1.0

@@ -157,7 +157,7 @@ def classify(line: str) -> str | None:
     return "firewall-log" if " src=" in low and " dst=" in low and "in=" in low else None
 
 
-# (words, since, until inclusive), the narrow ones first: KERNEL.md 1.1, read in the trees named there.
+# (words, since, until inclusive), the narrow ones first. [core 2.6.18..6.19]
 _ERAS: tuple[tuple[str, Version, Version | None], ...] = (
     ("nf_conntrack: nf_conntrack: table full in netns", (6, 17), None),
     ("nf_conntrack: nf_conntrack: table full, dropping packet", (4, 7), None),

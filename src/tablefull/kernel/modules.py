@@ -18,7 +18,7 @@ from tablefull.kernel.identity import KernelVersion, at_least, between
 _LOAD_SOURCE = "iptable_nat and nf_nat of every tree; commits 0c66dc1ea3f0, 481fa3734769; measured on 6.18.44"
 
 # Modules that are part of connection tracking or hold it in use, in the order they must leave, one step a group.
-# [Makefiles and sources 2.6.18..6.18.2, KERNEL.md 6]
+# [Makefiles and sources 2.6.18..6.18.2]
 UNLOAD_STEPS: tuple[tuple[str, ...], ...] = (
     # users of matches, targets and expressions
     (

@@ -20,7 +20,7 @@ _PARAMETER_OF = {"acct": "nf_conntrack_acct", "tstamp": "nf_conntrack_timestamp"
 
 _BARE_PREFIXES = ("nf_conntrack_", "nf_flowtable_", "nf_hooks_lwtunnel")
 
-# name -> (first version, first version without it or None). [standalone and protocol files of all trees; KERNEL.md 2.1]
+# name -> (first version, first version without it or None). [standalone and protocol files of all trees]
 # A file that only appears with an option of the build (acct, timestamp, flow table) is listed by when it can exist.
 NAMES: dict[str, tuple[Version, Version | None]] = {
     "nf_conntrack_max": ((2, 6, 18), None),
