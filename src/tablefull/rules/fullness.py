@@ -31,7 +31,7 @@ _STATED = (
     "exceed*conntrack_max", "exceed*conntrack limit", "exceeded*conntrack", "ran out of conntrack", "run out of conntrack",
     "out of conntrack", "conntrack entries*exhaust", "tracked connections*reached the limit", "ip_conntrack limit is reached",
     "conntrack table reached", "conntrack*saturated", "conntrack*100%", "connection tracking*exhaust", "conntrack usage*100",
-    "connection table fills", "connection table*overflow", "conntrack*overflows", "tables are*full", "conntrack table is full", "conntrack*runs full", "conntrack*starts to drop", "conntrack*dropped connections",
+    "connection table fills", "connection table*overflow", "conntrack*overflows", "tables are*full", "conntrack table is full", "conntrack*runs full", "conntrack*starts to drop", "entries, then the kernel*drop", "conntrack*dropped connections",
     "conntrack*drops connections", "conntrack*dropping packets", "conntrack*dropping connections", "conntrack*starts dropping", "fills up*conntrack", "conntrack*fills up", "conntrack*filled", "conntrack*filling up",
     "limit*is filled", "conntrack*used up", "uses up*conntrack", "eats up*conntrack", "eating*conntrack table", "consum*all*conntrack", "conntrack entries*reach*limit", "conntrack count*reach", "count*runs away", "max*is reached", "maximum*is reached*conntrack",
     "conntrack*at its limit", "conntrack*at 100", "conntrack table of*full", "tabla de conntrack*llena", "conntrack-tabelle*voll", "table conntrack*pleine", "переполн",
@@ -118,7 +118,7 @@ def _stated(case: Case) -> Origin | None:
             tries += 1
             end = at + len(first)
             for part in rest:
-                found = text.find(part, end, end + 90)
+                found = text.find(part, end, end + 60)
                 end = found + len(part) if found >= 0 else -1
                 if end < 0:
                     break
