@@ -1,4 +1,4 @@
-"""The switches, at the trees where each was seen and at their neighbours (the trees)."""
+"""The switches, at the trees where each was seen and at their neighbours."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""the trees row by row."""
+"""Eviction and expiry, one case an era."""
 
 from math import exp
 

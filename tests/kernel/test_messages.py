@@ -1,4 +1,4 @@
-"""Each wording of the trees to its kernels, and each look-alike to its kind."""
+"""Each wording to its kernels, and each look-alike to its kind."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What starts tracking: the trees by version, real rule texts, and the running kernel as judge of both."""
+"""What starts tracking, by version and by rule text, with the running kernel as judge of both."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""the trees by hand: memory over 16384 over a pointer, rounded to pages of pointers, times 8, 4 or 1."""
+"""Default sizes worked out by hand: memory over 16384 over a pointer, in whole pages of pointers, times 8, 4 or 1."""
 
 from pathlib import Path
 

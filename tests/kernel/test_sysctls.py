@@ -1,4 +1,4 @@
-"""Spellings, life times and permissions by the trees, and the running kernel's own files."""
+"""Spellings, life times and permissions, and the files of the running kernel."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""the trees row by row, and a fresh namespace of the running kernel."""
+"""Default timeouts on both sides of each change, and a fresh namespace of the running kernel."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Columns, aliases and meanings by the trees, and the header the running kernel prints."""
+"""Columns, aliases and meanings on both sides of each change, and the header the running kernel prints."""
 
 import os
 import subprocess
