@@ -1,6 +1,6 @@
+from firewall_text import assert_linear, broken, capture, facts
 from hypothesis import given
 
-from firewall_text import assert_linear, broken, capture, facts
 from tablefull.parsers.bridge import read
 
 # By hand, from the commands that made the capture.

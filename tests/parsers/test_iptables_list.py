@@ -1,6 +1,6 @@
+from firewall_text import assert_linear, broken, capture, facts
 from hypothesis import given
 
-from firewall_text import assert_linear, broken, capture, facts
 from tablefull.facts.ruleset import FwChain, FwListing, FwRule
 from tablefull.parsers.iptables_list import count_of, read
 

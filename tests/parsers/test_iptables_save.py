@@ -1,7 +1,7 @@
 import pytest
+from firewall_text import assert_linear, broken, capture, facts
 from hypothesis import given
 
-from firewall_text import assert_linear, broken, capture, facts
 from tablefull.facts.ruleset import FwChain, FwElsewhere, FwListing, FwRule
 from tablefull.parsers.iptables_save import read
 

@@ -1,8 +1,8 @@
 import json
 
+from firewall_text import assert_linear, broken, capture, facts, to_lines
 from hypothesis import given
 
-from firewall_text import assert_linear, broken, capture, facts, to_lines
 from tablefull.facts.ruleset import FwChain, FwListing, FwRule
 from tablefull.parsers import nft_text
 from tablefull.parsers.block import Context

@@ -1,8 +1,8 @@
 import json
 
+from firewall_text import assert_linear, broken, capture, facts
 from hypothesis import given
 
-from firewall_text import assert_linear, broken, capture, facts
 from tablefull.facts.ruleset import FwChain, FwListing, FwRule
 from tablefull.parsers.nft_text import read
 

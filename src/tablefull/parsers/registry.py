@@ -32,11 +32,11 @@ ROWS: tuple[Row, ...] = (
         "iptables_save",
         ("*nat", "*filter", "*raw", "*mangle", "-A ", "-I ", "-P ", "-N ", "tables-save", "tables-legacy tables"),
     ),
-    Row("iptables_list", ("Chain ", "Bridge chain")),
+    Row("iptables_list", ("Chain ", "Bridge chain", "Bridge table")),
     Row("nft_json", ('"nftables"',)),
     Row("nft_text", ("table ip", "table inet", "table bridge", "table arp", "table netdev", "nft add", "nft insert")),
     Row("ipset", ("Name: ", "create ", "ipset v"), ("ipset",)),
-    Row("bridge", ("bridge name", "master ", "bridge_slave"), ("brctl", "bridge link", "ip -d link")),
+    Row("bridge", ("bridge name", "master ", "bridge_slave"), ("brctl", "bridge link", "type bridge")),
     Row("netns", (" TYPE NPROCS",), ("ip netns", "lsns")),
     # the machine
     Row("module_list", ("Module  ", "Module Size", "_conntrack ", "_conntrack\t", "_conntrack_ipv", "_conntrack_netlink", "nf_nat", "ip_nat",
