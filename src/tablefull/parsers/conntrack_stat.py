@@ -105,6 +105,6 @@ def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
         if not any(isinstance(fact, EntryCount) for fact in facts[:1]):
             facts.append(EntryCount(origin=context.origin(line), count=int(whole[0], 16), how="count"))
         facts.append(CpuCounters(origin=context.origin(line), cpu=None, values=_values(names, whole), layout=layout))
-    if not facts:
+    if not facts and not unread:
         unread.append((lines[at], "a header without its rows"))
     return Read(here - at, facts, unread)
