@@ -1,7 +1,7 @@
 """Container engines and orchestrators: versions of docker, containerd, podman, Kubernetes; signs of LXC, LXD, OpenVZ.
 
-The trap: an engine's report also holds the host's kernel, system and memory; those lines belong to their own parsers,
-so a block is read line by line and stops before them.
+The trap: an engine's report also holds the host's kernel, system and memory, and its titles (``Server:``) look like names
+of machines. ``docker info`` is therefore read as one block, and the host's lines in it are handed to their own parsers.
 """
 
 import re
@@ -11,6 +11,7 @@ from tablefull.facts.host import KernelRelease, Program
 from tablefull.facts.origin import Fact
 from tablefull.facts.settings import Setting
 from tablefull.kernel.sysctls import canonical
+from tablefull.parsers import distribution, memory, uname
 from tablefull.parsers.block import Context, Line, Read
 from tablefull.parsers.distribution import named
 from tablefull.parsers.uname import release_in
@@ -56,6 +57,8 @@ _MENTION = re.compile(
     r"|MicroK8s|RKE2?|LXD|LXC|OpenVZ|libvirt|QEMU"
     r"|Calico|Flannel|kube-router|OpenShift|iptables|nftables|conntrack-tools)(?:\sversion)?\s" + _V
 )
+_INFO_COMMAND = re.compile(r"\b(?:docker|podman)\s(?:system\s)?info\b")
+_INFO_LINE = re.compile(r"\s{0,3}[A-Z][A-Za-z /.-]{1,40}:(?:\s|$)|\s{1,8}\S")
 _VIRT = frozenset(
     "lxc lxc-libvirt openvz docker podman systemd-nspawn kvm qemu vmware xen microsoft oracle amazon none wsl".split()
 )
@@ -105,6 +108,26 @@ def _engine(lines: Sequence[Line], at: int, context: Context) -> Read | None:
             facts.append(_program(lines[here], context, name, field, value.strip()))
         here += 1
     return Read(here - at, facts)
+
+
+def _info(lines: Sequence[Line], at: int, context: Context) -> Read | None:
+    """``docker info`` as one block: its own fields here, the host's kernel, system and memory by their own parsers."""
+    told = context.command is not None and _INFO_COMMAND.search(context.command) is not None
+    if not told and not lines[at].text.strip().startswith(("Containers:", "Server Version:")):
+        return None
+    here = at
+    facts: list[Fact] = []
+    while here < len(lines):
+        line = lines[here]
+        if not _INFO_LINE.match(line.text) or len(line.text) > 1000:
+            break
+        for form in (_labelled, _other):
+            facts += form(line, context) or ()
+        for parser in (uname, distribution, memory):
+            answer = parser.read(lines[here : here + 1], 0, context)
+            facts += answer.facts if answer else ()
+        here += 1
+    return Read(here - at, facts) if here > at and (told or here - at > 2) else None
 
 
 def _node(line: Line, context: Context) -> list[Fact] | None:
@@ -185,7 +208,7 @@ def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
     line = lines[at]
     if len(line.text) > 1000:
         return None
-    block = _engine(lines, at, context)
+    block = _engine(lines, at, context) or _info(lines, at, context)
     if block is not None:
         return block
     for form in (_node, _labelled, _other):

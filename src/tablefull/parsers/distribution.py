@@ -68,7 +68,7 @@ _FILLER = (
     r"|Tumbleweed|Core|by Kinvolk|Container|version|v)\b|/Linux){0,4}"
 )
 _NAME = re.compile(
-    r"(?<![\w#@./=-])(?P<name>"
+    r"(?<![\w#@./=:-])(?P<name>"
     + "|".join(sorted(map(re.escape, _IDS), key=len, reverse=True))
     + r")\b(?![@-])"
     + _FILLER
@@ -258,6 +258,12 @@ def mentions(line: Line, context: Context) -> list[Fact]:
     found: dict[str, Fact] = {}
     for match in _NAME.finditer(text):
         identity = _IDS[match["name"].lower()]
+        if (
+            text[max(0, match.start() - 9) : match.start()]
+            .lower()
+            .endswith(("between ", "unlike ", "not on ", "since "))
+        ):
+            continue
         if match["version"] is None:
             after = text[match.end() : match.end() + 1]
             if after == "/" and _NAME.match(text, match.end() + 1):

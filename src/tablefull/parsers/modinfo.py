@@ -52,7 +52,7 @@ def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
                 break
             here += 1
             continue
-        if here > at and pair[0] == "filename":
+        if pair[0] == "filename" and any(name == "filename" for name, *_ in pairs):
             break
         if pair[0] == "name" or (pair[0] == "filename" and "/" in pair[1]):
             module = module_of(pair[1])

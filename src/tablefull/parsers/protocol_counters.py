@@ -189,9 +189,25 @@ def _nstat(lines: Sequence[Line], at: int, context: Context) -> Read | None:
     return Read(here - at, facts) if here > at else None
 
 
+def _grepped(lines: Sequence[Line], at: int, context: Context) -> Read | None:
+    """Sentences of TCP without their section, as ``netstat -s | grep`` leaves them; only sentences that are known."""
+    here = at
+    facts: list[Fact] = []
+    while here < len(lines) and len(lines[here].text) < 200:
+        head, _, rest = lines[here].text.strip().partition(" ")
+        value = whole(head)
+        names = [_named(section, rest) for section in ("TcpExt", "Tcp")] if value is not None and rest.strip() else []
+        name = next((name for name in names if name.startswith("Tcp") and " " not in name), None)
+        if value is None or name is None:
+            break
+        facts.append(NetCounter(origin=context.origin(lines[here]), group=GROUP, name=name, value=value))
+        here += 1
+    return Read(here - at, facts) if here > at else None
+
+
 def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
-    """Counters in any of the three forms."""
+    """Counters in any of the forms above."""
     title, colon, rest = lines[at].text.strip().partition(":")
     if colon and title in SECTIONS:
         return _raw(lines, at, context) if rest.strip() else _sentences(lines, at, context)
-    return _nstat(lines, at, context)
+    return _nstat(lines, at, context) or _grepped(lines, at, context)

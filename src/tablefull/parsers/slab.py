@@ -34,11 +34,14 @@ def _row(line: Line, context: Context, least: int) -> tuple[Slab | None, bool]:
     cache_bytes = None
     if "slabdata" in words and len(numbers) >= 5:
         at = words.index("slabdata")
-        slabs = next((n for word in words[at + 3 : at + 4] if (n := whole(word)) is not None), None)
+        slabs = next((n for word in words[at + 2 : at + 3] if (n := whole(word)) is not None), None)
         cache_bytes = slabs * numbers[4] * _PAGE_BYTES if slabs is not None else None
     elif len(numbers) >= 6 and "tunables" not in words:
         cache_bytes = numbers[4] * numbers[5] * _PAGE_BYTES
     object_bytes = numbers[2] if len(numbers) > 2 else None
+    if cache_bytes is not None and object_bytes is not None:
+        # A pasted row may have lost columns; a cache is never smaller than its objects.
+        cache_bytes = max(cache_bytes, numbers[1] * object_bytes)
     return Slab(
         origin=context.origin(line),
         name=words[0],

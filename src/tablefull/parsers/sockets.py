@@ -147,7 +147,7 @@ def _sockstat(lines: Sequence[Line], at: int, context: Context) -> Read | None:
 
 def _tally(text: str) -> tuple[str, int] | None:
     """Word and number of a line that is one of each, in either order; None for another line."""
-    words = text.replace("=", " ").replace(":", " ").replace(",", " ").split() if len(text) < 80 else []
+    words = text.replace("=", " ").replace(":", " ").rstrip(", ").split() if len(text) < 80 else []
     if len(words) == 1:
         number = whole(words[0])
         return None if number is None else ("", number)
