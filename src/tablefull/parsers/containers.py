@@ -1,7 +1,8 @@
 """Container engines and orchestrators: versions of docker, containerd, podman, Kubernetes; signs of LXC, LXD, OpenVZ.
 
-The trap: an engine's report also holds the host's kernel, system and memory, and its titles (``Server:``) look like names
-of machines. ``docker info`` is therefore read as one block, and the host's lines in it are handed to their own parsers.
+The trap: an engine's report also holds the host's kernel, system and memory, and its titles (``Server:``) look like
+names of machines. ``docker info`` is therefore read as one block, and the host's lines in it are handed to their own
+parsers.
 """
 
 import re
@@ -208,7 +209,7 @@ def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
     line = lines[at]
     if len(line.text) > 1000:
         return None
-    block = _engine(lines, at, context) or _info(lines, at, context)
+    block = _info(lines, at, context) or _engine(lines, at, context)
     if block is not None:
         return block
     for form in (_node, _labelled, _other):
