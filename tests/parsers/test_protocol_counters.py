@@ -33,6 +33,11 @@ def test_listen_queue_in_its_sentences():
     assert counters("TcpExtListenOverflows           12                 0.0") == {"TcpExtListenOverflows": 12}
 
 
+def test_an_empty_line_ends_a_section():
+    assert read(lines_of("Tcp:\n\n    4 connections established"), 0, Context("-")).used == 1
+    assert counters("TcpExt:\n    TCP ran low on memory 5 times") == {"TCP ran low on memory times": 5}
+
+
 def test_sentences_through_grep():
     text = "    1234 times the listen queue of a socket overflowed\n    1240 SYNs to LISTEN sockets dropped"
     assert counters(text) == {"TcpExtListenOverflows": 1234, "TcpExtListenDrops": 1240}

@@ -99,8 +99,8 @@ def _counter(section: str, text: str) -> tuple[str, int] | None:
         bare = name.strip()
         return (f"{section}{bare}" if " " not in bare else bare), value
     words = stripped.split()
-    for before, word in zip(words[1:], [*words[2:], ""], strict=True):
-        value = whole(before) if word == "times" and len(words) < 16 else None
+    for before, word in zip(words[1:15], words[2:16], strict=False):
+        value = whole(before) if word == "times" else None
         if value is not None:
             return " ".join(w for w in words if w != before), value
     return None

@@ -1,5 +1,4 @@
-"""Which parser may begin at a line: cheap substrings, so that a parser's module is imported only when its format
-appears.
+"""Which parser may begin at a line: cheap substrings, so that a parser is imported only when its format appears.
 
 A row is tried where one of ``hints`` stands in the line, or where one of ``commands`` stands in the command or the
 path that printed it. Earlier rows win. A hint is a prefilter, not a proof: the parser itself decides.
