@@ -6,6 +6,7 @@ so that one rule reads all three; a sentence that is not known keeps its words.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tablefull.facts.counters import NetCounter
 from tablefull.facts.origin import Fact
@@ -99,7 +100,7 @@ def _counter(section: str, text: str) -> tuple[str, int] | None:
         bare = name.strip()
         return (f"{section}{bare}" if " " not in bare else bare), value
     words = stripped.split()
-    for before, word in zip(words[1:15], words[2:16], strict=False):
+    for before, word in pairwise(words[1:16]):
         value = whole(before) if word == "times" else None
         if value is not None:
             return " ".join(w for w in words if w != before), value
