@@ -1,4 +1,6 @@
-"""What a person says in prose: quantities, and words that point somewhere. Lower standing than anything a machine printed."""
+"""What a person says in prose: quantities, and words that point somewhere. Lower standing than anything a machine
+printed.
+"""
 
 from tablefull.facts.origin import Fact
 

@@ -1,7 +1,7 @@
 """Lines of the kernel's log that matter here, with their two clocks.
 
-The trap: ``callbacks suppressed`` counts belong to the window before the line and to every rate-limited message of the kernel,
-so they are kept as events in order and never added up here.
+The trap: ``callbacks suppressed`` counts belong to the window before the line and to every rate-limited message of the
+kernel, so they are kept as events in order and never added up here.
 """
 
 from msgspec import Struct
@@ -21,10 +21,11 @@ class Stamp(Struct, frozen=True):
 
 
 class LogLine(Fact, frozen=True, kw_only=True):
-    """One message. ``kind`` is an id of ``kernel.messages.KINDS``; ``number`` is N of ``N callbacks suppressed`` and its like.
+    """One message. ``kind`` is an id of ``kernel.messages.KINDS``; ``number`` is N of ``N callbacks suppressed`` and
+    its like.
 
-    ``repeated`` counts identical lines that a bulk reading folded into this one, this one included. ``quoted`` marks a message
-    cited inside a sentence: it was seen, but how often and when is not shown.
+    ``repeated`` counts identical lines that a bulk reading folded into this one, this one included. ``quoted`` marks a
+    message cited inside a sentence: it was seen, but how often and when is not shown.
     """
 
     kind: str

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 Basis = Literal["probed", "shown", "vendor", "version", "unknown"]
 
-# Strongest first: asked the kernel, the artefact itself shows it, a vendor's documented change, the version table, nothing.
+# Strongest first: asked the kernel, the artefact itself shows it, a vendor's documented change, the version table,
+# nothing.
 BASES: tuple[Basis, ...] = ("probed", "shown", "vendor", "version", "unknown")
 
 

@@ -10,7 +10,9 @@ Standing = Literal["shown", "configured", "commanded", "stated"]
 
 
 class Setting(Fact, frozen=True, kw_only=True):
-    """``name`` is canonical (``kernel.sysctls.canonical``); ``spelled`` is as found; ``number`` is None for a non-number."""
+    """``name`` is canonical (``kernel.sysctls.canonical``); ``spelled`` is as found; ``number`` is None for a
+    non-number.
+    """
 
     name: str
     spelled: str

@@ -19,7 +19,9 @@ class Unread(Struct, frozen=True):
 
 
 class HostFacts(Struct, kw_only=True):
-    """One machine. ``role`` is dom0, domu, hypervisor, guest, container, node, pod, router, namespace, host or unknown."""
+    """One machine. ``role`` is dom0, domu, hypervisor, guest, container, node, pod, router, namespace, host or
+    unknown.
+    """
 
     name: str
     role: str = "unknown"

@@ -80,7 +80,9 @@ def diagnose(snapshot: Snapshot) -> Diagnosis:
         unread=tuple(snapshot.unread),
         holes=tuple(snapshot.holes),
         outcomes=verdicts.outcomes,
-        seen_anything=bool(causes) or full.state != "unknown" or any(host.facts or host.composition for host in snapshot.hosts),
+        seen_anything=bool(causes)
+        or full.state != "unknown"
+        or any(host.facts or host.composition for host in snapshot.hosts),
         live=snapshot.live,
     )
 
@@ -90,7 +92,11 @@ def _best(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     for one in findings:
         kept.setdefault(one.cause, one)
     ranked = sorted(kept.values(), key=lambda one: -one.confidence)[:MAX_CAUSES]
-    return tuple(one for number, one in enumerate(ranked) if number < 3 or one.confidence >= CLEAR_OF_FIRST * ranked[0].confidence)
+    return tuple(
+        one
+        for number, one in enumerate(ranked)
+        if number < 3 or one.confidence >= CLEAR_OF_FIRST * ranked[0].confidence
+    )
 
 
 def _plans(case: Case, causes: tuple[Finding, ...]) -> tuple[Plan, ...]:
@@ -120,7 +126,11 @@ def _severity(full: Fullness, causes: tuple[Finding, ...]) -> Severity:
     return worst
 
 
-_TABLES = {"kernel": "the connection-tracking table", "container": "a container's share of the connection-tracking table", "cilium": "Cilium's eBPF connection-tracking map"}
+_TABLES = {
+    "kernel": "the connection-tracking table",
+    "container": "a container's share of the connection-tracking table",
+    "cilium": "Cilium's eBPF connection-tracking map",
+}
 
 
 def headline(full: Fullness, causes: tuple[Finding, ...], lost: Loss | None) -> str:
@@ -157,7 +167,13 @@ def _host_view(host: HostFacts) -> HostView:
     modules = sum(1 for _ in host.of(Module))
     if modules:
         facts["modules_listed"] = modules
-    return HostView(host.name, host.role, kernel.release if kernel else None, f"{named.id} {named.version or ''}".strip() if named else None, facts)
+    return HostView(
+        host.name,
+        host.role,
+        kernel.release if kernel else None,
+        f"{named.id} {named.version or ''}".strip() if named else None,
+        facts,
+    )
 
 
 def _kernel(host: HostFacts) -> KernelVersion | None:

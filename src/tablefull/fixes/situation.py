@@ -29,7 +29,9 @@ def _own(case: Case, finding: Finding) -> HostFacts:
 
 
 def _ports(case: Case, finding: Finding) -> tuple[str, ...]:
-    if finding.cause == "udp-dns-churn" and case.said("dns", "port 53", "dport 53", "dport=53", "powerdns", "unbound", "bind9", "resolver"):
+    if finding.cause == "udp-dns-churn" and case.said(
+        "dns", "port 53", "dport 53", "dport=53", "powerdns", "unbound", "bind9", "resolver"
+    ):
         return ("udp/53",)
     if case.said("vxlan"):
         return ("udp/8472",) if case.said("dport=8472", ":8472", "flannel") else ("udp/4789",)
@@ -43,7 +45,9 @@ def _ports(case: Case, finding: Finding) -> tuple[str, ...]:
 
 
 def situation(case: Case, finding: Finding) -> Situation:
-    """The situation on the finding's host; what that host did not show is taken from the whole case, where it is one story."""
+    """The situation on the finding's host; what that host did not show is taken from the whole case, where it is one
+    story.
+    """
     host = _own(case, finding)
     release = next(host.of(KernelRelease), None) or next(case.of(KernelRelease), None)
     kernel = parse_release(release.release) if release else None
@@ -53,7 +57,11 @@ def situation(case: Case, finding: Finding) -> Situation:
         front_end = vendors.front_end_of(named.id, named.version or "")
     found = talker(case)
     full = fullness(case)
-    settings = {one.name: one.number for one in case.of(Setting) if one.number is not None and one.standing in ("shown", "stated")}
+    settings = {
+        one.name: one.number
+        for one in case.of(Setting)
+        if one.number is not None and one.standing in ("shown", "stated")
+    }
     kubernetes = case.said("kube-proxy", "kubernetes", "k8s", "kubelet", "microk8s")
     rules = list(case.of(FwRule))
     return Situation(
@@ -72,17 +80,25 @@ def situation(case: Case, finding: Finding) -> Situation:
         ram_bytes=case.memory_bytes,
         settings=settings,
         modules=frozenset(one.name for one in host.of(Module)),
-        nat_in_use=any(word in one.text for one in rules for word in ("MASQUERADE", "SNAT", "DNAT", "masquerade", "snat", "dnat")) if rules else (True if case.said("nat rule", "masquerade", "dnat", "snat") else None),
+        nat_in_use=any(
+            word in one.text for one in rules for word in ("MASQUERADE", "SNAT", "DNAT", "masquerade", "snat", "dnat")
+        )
+        if rules
+        else (True if case.said("nat rule", "masquerade", "dnat", "snat") else None),
         bridged=finding.cause == "bridge-nf" or case.said("bridge", "dom0", "xen") is not None,
         ports=_ports(case, finding),
         sources=(found[0],) if found else (),
         orchestrator="kubernetes" if kubernetes else "docker" if case.said("docker") else None,
-        cloud="aws" if case.said("aws", "ec2", "eks") else "azure" if case.said("azure", "aks") else "gcp" if case.said("gcp", "gke", "google cloud") else None,
+        cloud="aws"
+        if case.said("aws", "ec2", "eks")
+        else "azure"
+        if case.said("azure", "aks")
+        else "gcp"
+        if case.said("gcp", "gke", "google cloud")
+        else None,
         table=full.table,
         container=finding.cause == "per-netns-or-container-limit",
         ip_conntrack=case.said("ip_conntrack") is not None and case.said("nf_conntrack") is None,
         look_alike=finding.look_alike,
         component="cilium" if case.said("cilium") else "pf_ring" if case.said("pf_ring") else None,
     )
-
-

@@ -1,9 +1,9 @@
 """What every parser is given and what it answers: lines in, facts out.
 
-A parser is a function ``read(lines, at, context)``. It looks at ``lines[at]`` and answers None where that line does not begin
-its format; else how many lines it used (at least one) and the facts in them. It must not scan past the end of its own block,
-must tolerate a cut first or last line, and must never raise on any text: a line that claims the format and breaks it goes
-into ``unread`` of the answer.
+A parser is a function ``read(lines, at, context)``. It looks at ``lines[at]`` and answers None where that line does
+not begin its format; else how many lines it used (at least one) and the facts in them. It must not scan past the end
+of its own block, must tolerate a cut first or last line, and must never raise on any text: a line that claims the
+format and breaks it goes into ``unread`` of the answer.
 """
 
 from collections.abc import Sequence

@@ -8,33 +8,62 @@ from tablefull.rules.finding import Ask, Finding
 from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
 
-ASK_EXPECT = Ask("How many expectations are there, and how many may there be?", "wc -l < /proc/net/nf_conntrack_expect; cat /proc/sys/net/netfilter/nf_conntrack_expect_max",
-                 "only expectations count against that limit; entries have their own")
+ASK_EXPECT = Ask(
+    "How many expectations are there, and how many may there be?",
+    "wc -l < /proc/net/nf_conntrack_expect; cat /proc/sys/net/netfilter/nf_conntrack_expect_max",
+    "only expectations count against that limit; entries have their own",
+)
 
 
 @rule("app-connection-loop", needs=("text",))
 def a_program_reconnects_or_leaks(case: Case) -> Iterator[Finding]:
-    """Fires where switching one program on fills the table, or a program loops, retries without pause or leaks connections.
+    """Fires where switching one program on fills the table, or a program loops, retries without pause or leaks
+    connections.
 
-    Not scan-or-p2p: here the peers are few and the connections many. Not time-wait-churn, which is a healthy program's load.
+    Not scan-or-p2p: here the peers are few and the connections many. Not time-wait-churn, which is a healthy program's
+    load.
     """
     clues = Clues(case, "app-connection-loop")
     full = fullness(case)
-    clues.said(0.7, "a program opens connections in a loop", "tight loop", "infinite loop", "endless loop", "reconnect loop", "reconnects in a", "constantly reconnect", "keeps reconnecting", "reconnect*every", "retry loop", "retries*without", "retry storm",
-               "connection leak", "leaks connections", "leaking connections", "leaking sockets", "socket leak", "connections are never closed", "opens a new connection*never", "never closes", "does not close", "doesn't close", "not closing connections",
-               "connection storm", "spawns connections", "hammering", "opening thousands of connections", "dns loop", "forwarding loop", "loops back", "runaway", "reconnect attempts", "reconnecting*second", "thousands of connections to the same")
-    clues.said(0.6, "the count runs away in seconds", "runs away", "in a few seconds", "filled in seconds", "within seconds", "explodes", "shoots up", "skyrocket", "suddenly jumps", "突然占满", "grows in a straight line", "grows linearly", "grows steadily", "keeps growing for days", "thousands of established connections to")
-    clues.said(0.7, "it begins when one program is switched on and ends when it is stopped", "after switching on", "after enabling", "after starting", "when i start", "once i start", "only while*runs", "goes away when i stop", "stop*service*normal", "restart*recovers",
-               "重启*恢复", "after turning on", "as soon as*starts", "stopping it brings", "disabling it*goes away", "since installing", "after an hour*starting", "start one more", "start one or two more", "started*fills", "starting*fills", "when*is running*fills", "as long as*is running", "hour after starting", "开启*后", "没退出的")
-    clues.said(0.5, "CLOSE_WAIT sockets pile up in a program", "many close_wait sockets", "close_wait sockets", "lots of close_wait", "sockets in close_wait", "too many open files")
+    clues.said(
+        0.7,
+        "a program opens connections in a loop",
+        "tight loop|infinite loop|endless loop|reconnect loop|reconnects in a|constantly reconnect|"
+        "keeps reconnecting|reconnect*every|retry loop|retries*without|retry storm|connection leak|"
+        "leaks connections|leaking connections|leaking sockets|socket leak|connections are never closed|"
+        "opens a new connection*never|never closes|does not close|doesn't close|not closing connections|"
+        "connection storm|spawns connections|hammering|opening thousands of connections|dns loop|forwarding loop|"
+        "loops back|runaway|reconnect attempts|reconnecting*second|thousands of connections to the same",
+    )
+    clues.said(
+        0.6,
+        "the count runs away in seconds",
+        "runs away|in a few seconds|filled in seconds|within seconds|explodes|shoots up|skyrocket|suddenly jumps|"
+        "突然占满|grows in a straight line|grows linearly|grows steadily|keeps growing for days|"
+        "thousands of established connections to",
+    )
+    clues.said(
+        0.7,
+        "it begins when one program is switched on and ends when it is stopped",
+        "after switching on|after enabling|after starting|when i start|once i start|only while*runs|"
+        "goes away when i stop|stop*service*normal|restart*recovers|重启*恢复|after turning on|as soon as*starts|"
+        "stopping it brings|disabling it*goes away|since installing|after an hour*starting|start one more|"
+        "start one or two more|started*fills|starting*fills|when*is running*fills|as long as*is running|"
+        "hour after starting|开启*后|没退出的",
+    )
+    clues.said(
+        0.5,
+        "CLOSE_WAIT sockets pile up in a program",
+        "many close_wait sockets|close_wait sockets|lots of close_wait|sockets in close_wait|too many open files",
+    )
     if clues:
-        if full.state == "no" and not case.said("leak", "loop"):
+        if full.state == "no" and not case.said("leak|loop"):
             return
         if full.state != "yes" and not case.said("conntrack"):
             return
-        if case.said("bittorrent", "torrent", "emule", "ipfs", "masscan", "crawler"):
+        if case.said("bittorrent|torrent|emule|ipfs|masscan|crawler"):
             clues.against(0.5)
-        if case.said("pf_ring", "fullcone"):
+        if case.said("pf_ring|fullcone"):
             clues.against(0.4)
         yield clues.finding("fix-application", "keepalive-or-pooling", "raise-max", "rate-limit-or-block-source")
 
@@ -45,8 +74,17 @@ def expectations_are_used_up(case: Case) -> Iterator[Finding]:
     clues = Clues(case, "expectation-table-full")
     lines = case.log("expectation-full")
     if lines:
-        clues.add(0.95, "the expectation table is full: helpers announce more connections than it holds; the entry table is another one", *(one.origin for one in lines[:3]))
-    clues.said(0.6, "the expectation table is named", "expectation table*full", "expect_max", "too many expectations", "expectations*limit")
+        clues.add(
+            0.95,
+            "the expectation table is full: helpers announce more connections than it holds; the entry table is "
+            "another one",
+            *(one.origin for one in lines[:3]),
+        )
+    clues.said(
+        0.6,
+        "the expectation table is named",
+        "expectation table*full|expect_max|too many expectations|expectations*limit",
+    )
     if clues:
         yield clues.finding("raise-expect-max", "attach-helper-explicitly", "unload-modules", confirm=(ASK_EXPECT,))
 
@@ -57,14 +95,41 @@ def a_helper_is_missing_or_in_the_way(case: Case) -> Iterator[Finding]:
     clues = Clues(case, "helper-related")
     off = case.log("helper-off")
     if off:
-        clues.add(0.95, "the kernel no longer attaches helpers by itself (off by default from 4.7, gone in 6.0)", off[0].origin, basis="version")
-    drops = clues.said(0.85, "a helper drops packets it cannot follow", "nf_ct_sip: dropping", "nf_ct_ftp: dropping", "nf_ct_pptp: dropping", "nf_ct_h323: dropping", "nf_ct_irc: dropping", "nf_ct_*: dropping packet", "helper dropping packet", "helper*dropping")
-    clues.said(0.8, "a helper is asked for that does not exist", "no such helper", "nf_conntrack_helper*not", "nf_conntrack_helper is", "conntrack_helper", "helper assignment", "ct helper", "nf_conntrack_ftp", "nf_conntrack_sip",
-               "nf_conntrack_pptp", "nf_conntrack_tftp", "nf_nat_sip", "nf_nat_ftp", "nf_conntrack_h323", "nf_conntrack_amanda", "nf_conntrack_irc", "ip_conntrack_ftp", "sip alg", "alg ")
-    clues.said(0.45, "a protocol that needs a helper fails", "active ftp", "passive ftp", "ftp*hangs", "ftp*data connection", "sip*one-way audio", "no audio", "pptp*", "tftp", "ftp*directory listing")
+        clues.add(
+            0.95,
+            "the kernel no longer attaches helpers by itself (off by default from 4.7, gone in 6.0)",
+            off[0].origin,
+            basis="version",
+        )
+    drops = clues.said(
+        0.85,
+        "a helper drops packets it cannot follow",
+        "nf_ct_sip: dropping|nf_ct_ftp: dropping|nf_ct_pptp: dropping|nf_ct_h323: dropping|nf_ct_irc: dropping|"
+        "nf_ct_*: dropping packet|helper dropping packet|helper*dropping",
+    )
+    clues.said(
+        0.8,
+        "a helper is asked for that does not exist",
+        "no such helper|nf_conntrack_helper*not|nf_conntrack_helper is|conntrack_helper|helper assignment|"
+        "ct helper|nf_conntrack_ftp|nf_conntrack_sip|nf_conntrack_pptp|nf_conntrack_tftp|nf_nat_sip|nf_nat_ftp|"
+        "nf_conntrack_h323|nf_conntrack_amanda|nf_conntrack_irc|ip_conntrack_ftp|sip alg|alg ",
+    )
+    clues.said(
+        0.45,
+        "a protocol that needs a helper fails",
+        "active ftp|passive ftp|ftp*hangs|ftp*data connection|sip*one-way audio|no audio|pptp*|tftp|"
+        "ftp*directory listing",
+    )
     if clues and (off or drops or clues.weight >= 0.5):
         if fullness(case).state == "yes":
             clues.against(0.3)
         if case.log("expectation-full"):
             clues.against(0.4)
-        yield clues.finding(*(("unload-modules", "attach-helper-explicitly") if drops else ("attach-helper-explicitly", "unload-modules")), severity="info" if off else "degraded")
+        yield clues.finding(
+            *(
+                ("unload-modules", "attach-helper-explicitly")
+                if drops
+                else ("attach-helper-explicitly", "unload-modules")
+            ),
+            severity="info" if off else "degraded",
+        )

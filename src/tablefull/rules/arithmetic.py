@@ -1,7 +1,8 @@
-"""The numbers behind a diagnosis, each with its working shown: loss, uptime, limit, memory, Little's law, listing counters.
+"""The numbers behind a diagnosis, each with its working shown: loss, uptime, limit, memory, Little's law, listing
+counters.
 
-The trap: a computed number looks as solid as a read one. Every reckoning therefore names its inputs' lines and its basis, and
-nothing is computed from an input that was not seen.
+The trap: a computed number looks as solid as a read one. Every reckoning therefore names its inputs' lines and its
+basis, and nothing is computed from an input that was not seen.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from msgspec import Struct
 from tablefull.facts.claims import Claim
 from tablefull.facts.host import Slab
 from tablefull.facts.kernel_log import LogLine
-from tablefull.facts.origin import Basis, Origin, weakest
+from tablefull.facts.origin import Basis, Origin
 from tablefull.facts.ruleset import FwChain
 from tablefull.facts.snapshot import HostFacts
 from tablefull.kernel import ratelimit, sizing
@@ -21,10 +22,23 @@ from tablefull.rules.fullness import fullness
 
 # Messages that share the kernel's one net_ratelimit bucket with the conntrack lines (KERNEL.md 1.3).
 SHARED_BUCKET = frozenset(
-    {"neighbour-overflow", "time-wait-overflow", "orphans", "tcp-memory", "syn-flooding", "dst-cache-overflow", "martian", "udp-checksum", "ct-invalid", "expectation-full"}
+    {
+        "neighbour-overflow",
+        "time-wait-overflow",
+        "orphans",
+        "tcp-memory",
+        "syn-flooding",
+        "dst-cache-overflow",
+        "martian",
+        "udp-checksum",
+        "ct-invalid",
+        "expectation-full",
+    }
 )
 SMALL_DOM0_BYTES = 1 << 30  # Dom0 is usually given 0.5 to 1 GiB, so a table's memory is measured against that
 HANDSHAKE_BYTES = (40, 64)  # IPv4 TCP segment without data: 40 bytes, 52 with timestamps, 60 with a SYN's options
+RECENT_PACKETS = 5_000_000  # half a day of the busiest service in the reports seen; more says nothing about "recently"
+_ENTRY_MAKERS = ("hit", "request", "query", "connection", "message", "packet")  # each can be an entry of its own
 _TIMEOUTS = ("syn_recv", "fin_wait", "time_wait", "close_wait", "established")
 
 
@@ -73,20 +87,36 @@ def mebibytes(amount: float) -> str:
 
 
 def loss(case: Case) -> Loss | None:
-    """What the log lines say about refused packets; the ``drop`` counter where only that was seen; None where neither was."""
+    """What the log lines say about refused packets; the ``drop`` counter where only that was seen; None where neither
+    was.
+    """
     for host in case.hosts:
         lines = [line for line in host.of(LogLine) if not line.quoted]
         estimate = _estimate(case, lines)
         if estimate is not None:
             evidence = tuple(line.origin for line in lines if line.kind in ("table-full", "suppressed"))[:6]
+            exact = estimate.dropped_estimate == estimate.dropped_min
+            basis: Basis = "shown" if exact else "version" if case.kernel else "unknown"
             return Loss(
-                estimate.dropped_min, estimate.dropped_estimate, estimate.window_s, estimate.rate_per_s, estimate.how,
-                weakest("shown", *(["version"] if case.kernel else ["unknown"])) if estimate.dropped_estimate != estimate.dropped_min else "shown",  # type: ignore[list-item]
+                estimate.dropped_min,
+                estimate.dropped_estimate,
+                estimate.window_s,
+                estimate.rate_per_s,
+                estimate.how,
+                basis,
                 evidence,
             )
     drops = case.counters.get("drop")
     if drops and fullness(case).state == "yes":
-        return Loss(drops, drops, None, None, f"the drop counter, summed over the CPUs shown, is {drops}; it counts since boot, and other refusals too", "shown", case.counter_origins)
+        return Loss(
+            drops,
+            drops,
+            None,
+            None,
+            f"the drop counter, summed over the CPUs shown, is {drops}; it counts since boot, and other refusals too",
+            "shown",
+            case.counter_origins,
+        )
     return None
 
 
@@ -108,23 +138,38 @@ def _estimate(case: Case, lines: list[LogLine]) -> ratelimit.Estimate | None:
     cost = case.number("net.core.message_cost", "shown")
     burst = case.number("net.core.message_burst", "shown")
     return ratelimit.estimate(
-        events, case.kernel, algorithm=algorithm,
-        interval_s=float(cost) if cost is not None else ratelimit.INTERVAL_S, burst=burst if burst is not None else ratelimit.BURST,
+        events,
+        case.kernel,
+        algorithm=algorithm,
+        interval_s=float(cost) if cost is not None else ratelimit.INTERVAL_S,
+        burst=burst if burst is not None else ratelimit.BURST,
     )
 
 
 def reckon(case: Case) -> list[Reckoning]:
     """Every number that the evidence allows, in the order a person would ask for them."""
-    return [*_uptime(case), *_limit(case), *_chains(case), *_memory(case), *_littles_law(case), *_listing_counters(case), *_composition(case)]
+    return [
+        *_uptime(case),
+        *_limit(case),
+        *_chains(case),
+        *_memory(case),
+        *_littles_law(case),
+        *_listing_counters(case),
+        *_composition(case),
+    ]
 
 
 def _uptime(case: Case) -> Iterator[Reckoning]:
     for host in case.hosts:
-        stamped = [line for line in host.of(LogLine) if line.stamp is not None and line.stamp.uptime_s is not None]
+        stamped = [
+            (line.stamp.uptime_s, line.origin)
+            for line in host.of(LogLine)
+            if line.stamp and line.stamp.uptime_s is not None
+        ]
         if stamped:
-            last = stamped[-1]
-            assert last.stamp is not None and last.stamp.uptime_s is not None
-            yield Reckoning("uptime", last.stamp.uptime_s / 86400, "days", f"the stamp {last.stamp.uptime_s:.0f} s is {duration(last.stamp.uptime_s)} after boot", "shown", host.name, (last.origin,))
+            uptime_s, origin = stamped[-1]
+            how = f"the stamp {uptime_s:.0f} s is {duration(uptime_s)} after boot"
+            yield Reckoning("uptime", uptime_s / 86400, "days", how, "shown", host.name, (origin,))
 
 
 def _limit(case: Case) -> Iterator[Reckoning]:
@@ -134,18 +179,55 @@ def _limit(case: Case) -> Iterator[Reckoning]:
     number, host = limit.number, _host(case, limit.origin)
     default = sizing.default_max(case.memory_bytes, case.kernel) if case.memory_bytes else None
     if default is not None and default.value:
-        relation = "is this kernel's own default" if default.value == number else f"was set by somebody: this kernel would choose {quantity(default.value)}"
-        yield Reckoning("limit against default", number / default.value, "times", f"{quantity(number)} {relation} for {mebibytes(case.memory_bytes or 0)} of memory", default.basis, host, (limit.origin,))
+        relation = (
+            "is this kernel's own default"
+            if default.value == number
+            else f"was set by somebody: this kernel would choose {quantity(default.value)}"
+        )
+        yield Reckoning(
+            "limit against default",
+            number / default.value,
+            "times",
+            f"{quantity(number)} {relation} for {mebibytes(case.memory_bytes or 0)} of memory",
+            default.basis,
+            host,
+            (limit.origin,),
+        )
     else:
         own = sizing.max_is_default(number, None, case.kernel)
         if own.value is False:
             parts = _as_sum(number)
-            yield Reckoning("limit", number, "entries", f"{quantity(number)} is no kernel's default for any memory size: somebody set it" + (f" ({parts})" if parts else ""), own.basis, host, (limit.origin,))
+            yield Reckoning(
+                "limit",
+                number,
+                "entries",
+                f"{quantity(number)} is no kernel's default for any memory size: somebody set it"
+                + (f" ({parts})" if parts else ""),
+                own.basis,
+                host,
+                (limit.origin,),
+            )
         elif own.value:
-            yield Reckoning("limit", number, "entries", f"{quantity(number)} is a value the kernel computes by itself; nobody need have chosen it", own.basis, host, (limit.origin,))
+            yield Reckoning(
+                "limit",
+                number,
+                "entries",
+                f"{quantity(number)} is a value the kernel computes by itself; nobody need have chosen it",
+                own.basis,
+                host,
+                (limit.origin,),
+            )
     if case.counts:
         top = max(case.counts, key=lambda reading: reading[0])
-        yield Reckoning("occupancy", 100 * top[0] / number, "%", f"{quantity(top[0])} of {quantity(number)} entries are in use", "shown", host, (top[1], limit.origin))
+        yield Reckoning(
+            "occupancy",
+            100 * top[0] / number,
+            "%",
+            f"{quantity(top[0])} of {quantity(number)} entries are in use",
+            "shown",
+            host,
+            (top[1], limit.origin),
+        )
 
 
 def _as_sum(number: int) -> str:
@@ -162,27 +244,57 @@ def _chains(case: Case) -> Iterator[Reckoning]:
     buckets = case.setting("nf_conntrack_buckets", "shown", "stated") or case.setting("hashsize", "shown", "stated")
     if limit is not None and limit.number and buckets is not None and buckets.number:
         mean = sizing.chain_mean(limit.number, buckets.number)
-        yield Reckoning("mean chain when full", mean, "nodes", f"2 x {quantity(limit.number)} nodes over {quantity(buckets.number)} buckets", "shown", _host(case, limit.origin), (limit.origin, buckets.origin))
+        yield Reckoning(
+            "mean chain when full",
+            mean,
+            "nodes",
+            f"2 x {quantity(limit.number)} nodes over {quantity(buckets.number)} buckets",
+            "shown",
+            _host(case, limit.origin),
+            (limit.origin, buckets.origin),
+        )
 
 
 def _memory(case: Case) -> Iterator[Reckoning]:
     limit = case.max
     for slab in case.of(Slab):
         if slab.name in ("nf_conntrack", "ip_conntrack") and slab.object_bytes:
-            yield Reckoning("entries in the slab", slab.active, "entries", f"{quantity(slab.active)} of {quantity(slab.total)} objects of {slab.object_bytes} bytes are in use: {mebibytes(slab.total * slab.object_bytes)}",
-                            "shown", _host(case, slab.origin), (slab.origin,))
+            yield Reckoning(
+                "entries in the slab",
+                slab.active,
+                "entries",
+                f"{quantity(slab.active)} of {quantity(slab.total)} objects of {slab.object_bytes} bytes are in use: "
+                f"{mebibytes(slab.total * slab.object_bytes)}",
+                "shown",
+                _host(case, slab.origin),
+                (slab.origin,),
+            )
     if limit is None or not limit.number:
         return
-    buckets = case.number("nf_conntrack_buckets", "shown") or sizing.recommended_buckets(limit.number, case.kernel).value or limit.number // 4
+    buckets = (
+        case.number("nf_conntrack_buckets", "shown")
+        or sizing.recommended_buckets(limit.number, case.kernel).value
+        or limit.number // 4
+    )
     whole = sizing.table_bytes(limit.number, buckets, case.kernel)
     if whole.value:
         against = ""
         if case.memory_bytes:
             against = f", {whole.value / case.memory_bytes:.0%} of the machine's memory"
-        elif any(host.role == "dom0" for host in case.hosts) or case.said("dom0", "xen"):
-            against = f", against a Dom0 that usually has {mebibytes(SMALL_DOM0_BYTES / 2)} to {mebibytes(SMALL_DOM0_BYTES)}"
-        yield Reckoning("memory when full", whole.value / (1 << 20), "MiB", f"{quantity(limit.number)} entries of {whole.value // limit.number} bytes (buckets included) take {mebibytes(whole.value)}{against}",
-                        whole.basis, _host(case, limit.origin), (limit.origin,))
+        elif any(host.role == "dom0" for host in case.hosts) or case.said("dom0|xen"):
+            against = (
+                f", against a Dom0 that usually has {mebibytes(SMALL_DOM0_BYTES / 2)} to {mebibytes(SMALL_DOM0_BYTES)}"
+            )
+        yield Reckoning(
+            "memory when full",
+            whole.value / (1 << 20),
+            "MiB",
+            f"{quantity(limit.number)} entries of {whole.value // limit.number} bytes (buckets included) take "
+            f"{mebibytes(whole.value)}{against}",
+            whole.basis,
+            _host(case, limit.origin),
+            (limit.origin,),
+        )
 
 
 def _littles_law(case: Case) -> Iterator[Reckoning]:
@@ -191,35 +303,58 @@ def _littles_law(case: Case) -> Iterator[Reckoning]:
     if limit is None or not limit.number:
         return
     for claim in case.of(Claim):
-        if claim.per_s is None or claim.quantity not in ("hit", "request", "query", "connection", "message", "packet") or claim.per_s <= 0:
+        if claim.per_s is None or claim.quantity not in _ENTRY_MAKERS or claim.per_s <= 0:
             continue
         needed_s = limit.number / claim.per_s
-        explains, cannot = [], []
+        explains: list[str] = []
+        cannot: list[str] = []
         for state in _TIMEOUTS:
             name = f"nf_conntrack_tcp_timeout_{state}"
-            seconds = case.number(name, "shown", "stated") or shipped_s(name, case.kernel).value or shipped_s(name, None).value
+            seconds = (
+                case.number(name, "shown", "stated")
+                or shipped_s(name, case.kernel).value
+                or shipped_s(name, None).value
+            )
             if seconds:
                 (explains if seconds >= needed_s else cannot).append(f"{state.upper()} {duration(seconds)}")
-        verdict = (f"; {', '.join(cannot)} cannot fill it" if cannot else "") + (f"; {', '.join(explains)} can" if explains else "; no TCP timeout explains that")
+        verdict = (f"; {', '.join(cannot)} cannot fill it" if cannot else "") + (
+            f"; {', '.join(explains)} can" if explains else "; no TCP timeout explains that"
+        )
         yield Reckoning(
-            "lifetime needed", needed_s, "s",
-            f"{quantity(claim.value)} {claim.quantity}s stated are {quantity(claim.per_s)} a second; with one entry each, {quantity(limit.number)} entries need {duration(needed_s)} a piece{verdict}"
+            "lifetime needed",
+            needed_s,
+            "s",
+            f"{quantity(claim.value)} {claim.quantity}s stated are {quantity(claim.per_s)} a second; with one entry "
+            f"each, {quantity(limit.number)} entries need {duration(needed_s)} a piece{verdict}"
             + ("; otherwise the entries come from a second source" if needed_s > 600 else ""),
-            "unknown", _host(case, claim.origin), (claim.origin, limit.origin),
+            "unknown",
+            _host(case, claim.origin),
+            (claim.origin, limit.origin),
         )
         steady = claim.per_s * 120
-        yield Reckoning("entries from that load in TIME_WAIT", steady, "entries", f"{quantity(claim.per_s)} a second x 120 s of TIME_WAIT hold {quantity(steady)} entries, {steady / limit.number:.1%} of the limit",
-                        "unknown", _host(case, claim.origin), (claim.origin, limit.origin))
+        yield Reckoning(
+            "entries from that load in TIME_WAIT",
+            steady,
+            "entries",
+            f"{quantity(claim.per_s)} a second x 120 s of TIME_WAIT hold {quantity(steady)} entries, "
+            f"{steady / limit.number:.1%} of the limit",
+            "unknown",
+            _host(case, claim.origin),
+            (claim.origin, limit.origin),
+        )
         break
 
 
 def _listing_counters(case: Case) -> Iterator[Reckoning]:
+    rate = next((claim.per_s for claim in case.of(Claim) if claim.per_s and claim.quantity in _ENTRY_MAKERS), None)
     for host in case.hosts:
-        yield from _packets_per_entry(host)
+        yield from _packets_per_entry(host, rate)
 
 
-def _packets_per_entry(host: HostFacts) -> Iterator[Reckoning]:
-    """nat sees the first packet of an entry only, so its policy counters count entries and the filter's count packets."""
+def _packets_per_entry(host: HostFacts, rate_per_s: float | None) -> Iterator[Reckoning]:
+    """nat sees the first packet of an entry only, so its policy counters count entries and the filter's count
+    packets.
+    """
     chains: dict[tuple[str | None, str], FwChain] = {}
     for chain in host.of(FwChain):
         if chain.packets is not None and chain.tool.startswith("iptables"):
@@ -230,19 +365,70 @@ def _packets_per_entry(host: HostFacts) -> Iterator[Reckoning]:
         return
     if pre.bytes:
         mean = pre.bytes / pre.packets
-        kind = "the size of a TCP handshake segment without data" if HANDSHAKE_BYTES[0] <= mean <= HANDSHAKE_BYTES[1] else "more than a bare handshake segment"
-        yield Reckoning("mean first packet", mean, "bytes", f"{quantity(pre.bytes)} bytes over {quantity(pre.packets)} first packets in nat PREROUTING: {kind}", "shown", host.name, (pre.origin,))
-    through = forward if forward is not None and forward.packets and forward.packets > (inward.packets or 0 if inward else 0) else inward
+        kind = (
+            "the size of a TCP handshake segment without data"
+            if HANDSHAKE_BYTES[0] <= mean <= HANDSHAKE_BYTES[1]
+            else "more than a bare handshake segment"
+        )
+        yield Reckoning(
+            "mean first packet",
+            mean,
+            "bytes",
+            f"{quantity(pre.bytes)} bytes over {quantity(pre.packets)} first packets in nat PREROUTING: {kind}",
+            "shown",
+            host.name,
+            (pre.origin,),
+        )
+    through = (
+        forward
+        if forward is not None and forward.packets and forward.packets > (inward.packets or 0 if inward else 0)
+        else inward
+    )
     if through is not None and through.packets:
-        yield Reckoning("packets an entry", through.packets / pre.packets, "packets", f"filter {through.chain} saw {quantity(through.packets)} packets while nat PREROUTING saw {quantity(pre.packets)} first packets",
-                        "shown", host.name, (through.origin, pre.origin))
+        yield Reckoning(
+            "packets an entry",
+            through.packets / pre.packets,
+            "packets",
+            f"filter {through.chain} saw {quantity(through.packets)} packets while nat PREROUTING saw "
+            f"{quantity(pre.packets)} first packets",
+            "shown",
+            host.name,
+            (through.origin, pre.origin),
+        )
     if forward is not None and inward is not None and outward is not None:
         passing, own = forward.packets or 0, (inward.packets or 0) + (outward.packets or 0)
-        does = "passes packets for others (it forwards or bridges)" if passing > own else "talks itself and forwards nothing" if passing == 0 else "both talks itself and forwards"
-        yield Reckoning("forwarded share", 100 * passing / max(passing + own, 1), "%", f"FORWARD {quantity(passing)} packets against {quantity(own)} of its own: this host {does}", "shown", host.name, (forward.origin, inward.origin))
-    if post is not None and post.packets and forward is not None and forward.packets and pre.packets < 5_000_000:
-        yield Reckoning("first packets since the table exists", pre.packets, "packets", f"the nat table has counted only {quantity(pre.packets)} first packets, so it was registered (or zeroed) recently: at 100 a second, {duration(pre.packets / 100)} ago",
-                        "shown", host.name, (pre.origin, post.origin))
+        does = (
+            "passes packets for others (it forwards or bridges)"
+            if passing > own
+            else "talks itself and forwards nothing"
+            if passing == 0
+            else "both talks itself and forwards"
+        )
+        yield Reckoning(
+            "forwarded share",
+            100 * passing / max(passing + own, 1),
+            "%",
+            f"FORWARD {quantity(passing)} packets against {quantity(own)} of its own: this host {does}",
+            "shown",
+            host.name,
+            (forward.origin, inward.origin),
+        )
+    if post is not None and post.packets and pre.packets < RECENT_PACKETS:
+        since = (
+            f": at the stated {quantity(rate_per_s)} a second, {duration(pre.packets / rate_per_s)} ago"
+            if rate_per_s
+            else ""
+        )
+        yield Reckoning(
+            "first packets since the table exists",
+            pre.packets,
+            "packets",
+            f"nat has counted only {quantity(pre.packets)} first packets, so the table was registered, or its counters "
+            f"set to zero, recently{since}",
+            "shown",
+            host.name,
+            (pre.origin, post.origin),
+        )
 
 
 def _composition(case: Case) -> Iterator[Reckoning]:
@@ -250,14 +436,43 @@ def _composition(case: Case) -> Iterator[Reckoning]:
         rows = table.rows
         if rows < 5:
             continue
-        for what, tally in (("state", table.by_state), ("protocol", table.by_l4proto), ("source", table.by_source), ("port", table.by_dport)):
+        for what, tally in (
+            ("state", table.by_state),
+            ("protocol", table.by_l4proto),
+            ("source", table.by_source),
+            ("port", table.by_dport),
+        ):
             if not tally:
                 continue
             name, count = tally.most_common(1)[0]
-            yield Reckoning(f"largest {what}", 100 * count / rows, "%", f"{name}: {quantity(count)} of {quantity(rows)} listed entries", "shown", host.name, (table.first,))
-        yield Reckoning("unreplied", 100 * table.unreplied / rows, "%", f"{quantity(table.unreplied)} of {quantity(rows)} listed entries never saw a reply", "shown", host.name, (table.first,))
+            yield Reckoning(
+                f"largest {what}",
+                100 * count / rows,
+                "%",
+                f"{name}: {quantity(count)} of {quantity(rows)} listed entries",
+                "shown",
+                host.name,
+                (table.first,),
+            )
+        yield Reckoning(
+            "unreplied",
+            100 * table.unreplied / rows,
+            "%",
+            f"{quantity(table.unreplied)} of {quantity(rows)} listed entries never saw a reply",
+            "shown",
+            host.name,
+            (table.first,),
+        )
         if table.remaining_over_3600_s:
-            yield Reckoning("more than an hour left", 100 * table.remaining_over_3600_s / rows, "%", f"{quantity(table.remaining_over_3600_s)} of {quantity(rows)} listed entries", "shown", host.name, (table.first,))
+            yield Reckoning(
+                "more than an hour left",
+                100 * table.remaining_over_3600_s / rows,
+                "%",
+                f"{quantity(table.remaining_over_3600_s)} of {quantity(rows)} listed entries",
+                "shown",
+                host.name,
+                (table.first,),
+            )
 
 
 def _host(case: Case, origin: Origin) -> str:

@@ -24,31 +24,60 @@ def bridged_traffic_is_tracked(case: Case) -> Iterator[Finding]:
     switch = case.setting("net.bridge.bridge-nf-call-iptables", "shown")
     default = kernel_modules.bridge_nf(case.kernel)
     dom0 = next((host for host in case.hosts if host.role in ("dom0", "hypervisor")), None)
-    hypervisor = case.said("dom0", "xen xcp", "xcp host", "xen host", "xenserver", "xcp-ng", "proxmox", "kvm host", "hypervisor")
+    hypervisor = case.said("dom0|xen xcp|xcp host|xen host|xenserver|xcp-ng|proxmox|kvm host|hypervisor")
     if switch is not None and switch.number == 1:
         clues.add(0.6, "bridge-nf-call-iptables is 1: bridged frames pass through iptables", switch.origin)
     elif switch is not None and switch.number == 0:
         clues.against(0.1)
-    if hypervisor is not None and full.state == "yes" and (dom0 is not None or case.said("xen", "xcp")):
-        clues.add(0.7, "a Xen host passes its guests' packets over a bridge, and bridge-nf-call-iptables is 1 unless somebody turned it off", hypervisor, basis=default.basis)
+    if hypervisor is not None and full.state == "yes" and (dom0 is not None or case.said("xen|xcp")):
+        clues.add(
+            0.7,
+            "a Xen host passes its guests' packets over a bridge, and bridge-nf-call-iptables is 1 unless somebody "
+            "turned it off",
+            hypervisor,
+            basis=default.basis,
+        )
     elif hypervisor is not None and full.state == "yes":
-        clues.add(0.25, "a host of virtual machines usually bridges them, and bridged frames pass through iptables by default", hypervisor, basis=default.basis)
+        clues.add(
+            0.25,
+            "a host of virtual machines usually bridges them, and bridged frames pass through iptables by default",
+            hypervisor,
+            basis=default.basis,
+        )
     bridge = next(case.of(Bridge), None)
-    if bridge is not None and full.state == "yes":
+    if bridge is not None and bridge.interfaces is not None and full.state == "yes":
         clues.add(0.4, f"bridge {bridge.name} carries {len(bridge.interfaces)} interfaces", bridge.origin)
     module = next((one for one in case.of(Module) if one.name == "br_netfilter"), None)
     if module is not None:
         clues.add(0.45, "br_netfilter is loaded", module.origin)
-    clues.said(0.75, "br_netfilter or bridge-nf is named", "br_netfilter", "bridge-nf", "bridge_nf", "bridge netfilter", "bridge-netfilter", "net.bridge")
-    clues.said(0.6, "bridged traffic stopped when something loaded br_netfilter", "installed docker*guest", "installed docker*bridge", "installed docker*vm", "docker*guests*bridge", "since docker*bridge", "after installing docker*vm",
-               "through the bridge", "bridged frames", "bridged traffic", "bridged packets", "bridge*dropped by iptables", "vms*lose network*docker", "vm*bridge*docker")
-    clues.said(0.6, "a bridged interface shows the traffic of other machines", "bridged configuration", "promiscuous mode because", "bridge mode", "transparent bridge", "bridging firewall", "because of a bridge")
+    clues.said(
+        0.75,
+        "br_netfilter or bridge-nf is named",
+        "br_netfilter|bridge-nf|bridge_nf|bridge netfilter|bridge-netfilter|net.bridge",
+    )
+    clues.said(
+        0.6,
+        "bridged traffic stopped when something loaded br_netfilter",
+        "installed docker*guest|installed docker*bridge|installed docker*vm|docker*guests*bridge|"
+        "since docker*bridge|after installing docker*vm|through the bridge|bridged frames|bridged traffic|"
+        "bridged packets|bridge*dropped by iptables|vms*lose network*docker|vm*bridge*docker",
+    )
+    clues.said(
+        0.6,
+        "a bridged interface shows the traffic of other machines",
+        "bridged configuration|promiscuous mode because|bridge mode|transparent bridge|bridging firewall|"
+        "because of a bridge",
+    )
     if clues and (full.state == "yes" or clues.weight >= 0.4):
-        if switch is None and case.said("net.bridge.bridge-nf-call*not applied", "bridge-nf-call*not applied") and full.state != "yes":
+        if (
+            switch is None
+            and case.said("net.bridge.bridge-nf-call*not applied|bridge-nf-call*not applied")
+            and full.state != "yes"
+        ):
             clues.against(0.3)
-        if case.said("calico", "flannel", "kube-proxy", "vxlan") and full.state != "yes":
+        if case.said("calico|flannel|kube-proxy|vxlan") and full.state != "yes":
             clues.against(0.5)
-        if case.said("bridged configuration", "promiscuous") and not case.said("br_netfilter", "bridge-nf") and not dom0:
+        if case.said("bridged configuration|promiscuous") and not case.said("br_netfilter|bridge-nf") and not dom0:
             fixes: tuple[str, ...] = ("notrack", "raise-max", "disable-bridge-nf")
         else:
             fixes = ("disable-bridge-nf", "unload-modules", "notrack")

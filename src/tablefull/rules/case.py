@@ -1,7 +1,7 @@
 """One incident as the rules see it: the snapshot, and quick answers to the questions every rule asks.
 
-The trap: most reports are half machine output and half sentences. ``said`` searches both, in order, across broken lines, and
-passes over what a sentence denies, so that "no SYN flood" is not evidence of one.
+The trap: most reports are half machine output and half sentences. ``said`` searches both, in order, across broken
+lines, and passes over what a sentence denies, so that "no SYN flood" is not evidence of one.
 """
 
 import re
@@ -28,7 +28,7 @@ MAX_TEXT = 600_000  # characters searched for phrases; a paste is a hundredth of
 _REACH = 140  # characters within which the parts of one phrase must follow each other
 _PLAIN = {ord("\u2019"): "'", ord("`"): None, ord("*"): None, ord('"'): None, 0x201C: None, 0x201D: None}
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_DENIALS = ("no ", "not ", "n't ", "never ", "without ", "neither ", "nor ", "none ", "against an ", "rules out ")
+_DENIALS = ("no |not |n't |never |without |neither |nor |none |against an |rules out ").split("|")
 _STANDINGS = {"shown": 0, "commanded": 1, "stated": 2, "configured": 3}
 # What an input is called in a rule's ``needs`` and which facts provide it.
 _INPUTS: dict[str, tuple[type[Fact], ...]] = {
@@ -160,7 +160,9 @@ class Case:
 
     @cached_property
     def counters(self) -> dict[str, int]:
-        """conntrack's own counters summed over CPUs, last listing only where several were shown; absent stays absent."""
+        """conntrack's own counters summed over CPUs, last listing only where several were shown; absent stays
+        absent.
+        """
         rows: dict[int | None, CpuCounters] = {}
         anonymous = 0
         for row in self.of(CpuCounters):
@@ -225,7 +227,7 @@ class Case:
         return self.text.replace("\n", " ")
 
     def said(self, *phrases: str, denied: bool = False) -> Origin | None:
-        """The first line in which one of the phrases stands. ``a*b`` means b after a, within reach.
+        """The first line in which one of the phrases stands. ``a*b`` means b after a, within reach; ``a|b`` either.
 
         A phrase begins at the start of a word. One that the sentence denies is passed over unless ``denied``.
         """
@@ -237,7 +239,7 @@ class Case:
 
     def _search(self, phrases: Iterable[str], denied: bool) -> Iterator[Origin]:
         text = self._flowing
-        for phrase in phrases:
+        for phrase in "|".join(phrases).split("|"):
             first, *rest = phrase.split("*")
             at = text.find(first)
             tries = 0

@@ -52,7 +52,14 @@ class Clues:
         strongest = max(self.found, key=lambda one: one.weight)
         where = host or host_of(self.case, strongest.evidence[0] if strongest.evidence else None)
         return finding(
-            self.cause, where, self.found, fixes=fixes, severity=severity, confirm=confirm, look_alike=look_alike, scale=self.scale
+            self.cause,
+            where,
+            self.found,
+            fixes=fixes,
+            severity=severity,
+            confirm=confirm,
+            look_alike=look_alike,
+            scale=self.scale,
         )
 
 

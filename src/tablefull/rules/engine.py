@@ -41,7 +41,7 @@ def run(case: Case) -> Verdicts:
             continue
         try:
             found = [finding for finding in rule.check(case) if finding.confidence >= THRESHOLD]
-        except Exception:
+        except Exception:  # noqa: BLE001  a rule's defect, whatever it is, must not cost the other findings
             import traceback
 
             outcomes.append(Outcome(rule.name, rule.cause, "broken", traceback.format_exc()))

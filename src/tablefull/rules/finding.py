@@ -1,8 +1,8 @@
 """A finding and the clues it is made of.
 
-A clue is one reason with a weight between 0 and 1: how much it alone would convince somebody who knows netfilter. Clues of one
-finding are fused as independent reasons (1 minus the product of the doubts), so no sum exceeds certainty and every reason can
-be shown.
+A clue is one reason with a weight between 0 and 1: how much it alone would convince somebody who knows netfilter.
+Clues of one finding are fused as independent reasons (1 minus the product of the doubts), so no sum exceeds certainty
+and every reason can be shown.
 """
 
 from typing import Literal
@@ -69,7 +69,9 @@ def finding(
     look_alike: str | None = None,
     scale: float = 1.0,
 ) -> Finding:
-    """One finding from its clues, strongest reason first. ``scale`` below 1 expresses a doubt that concerns all of them."""
+    """One finding from its clues, strongest reason first. ``scale`` below 1 expresses a doubt that concerns all of
+    them.
+    """
     ranked = sorted(clues, key=lambda clue: -clue.weight)
     evidence: list[Origin] = []
     for clue in ranked:

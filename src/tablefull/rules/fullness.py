@@ -1,7 +1,8 @@
 """Whether an entry table refused new entries in this evidence: yes, no, or unknown, and from what that follows.
 
-The trap: many reports talk about a full table that was not full (a plugin's documentation, a fear, another table), and several
-other limits print lines in the same style. Only an entry table counts: the kernel's, a container's share of it, or an eBPF map.
+The trap: many reports talk about a full table that was not full (a plugin's documentation, a fear, another table), and
+several other limits print lines in the same style. Only an entry table counts: the kernel's, a container's share of
+it, or an eBPF map.
 """
 
 from typing import Literal
@@ -13,41 +14,49 @@ from tablefull.rules.case import Case
 
 State = Literal["yes", "no", "unknown"]
 
-# A count this close to the limit was refused entries a moment ago or will be in the next one: the count oscillates just under
+# A count this close to the limit was refused entries a moment ago or will be in the next one: the count oscillates
+# just under
 # the limit while early drop and expiry free a few places.
 AT_LIMIT = 0.985
 CLEARLY_BELOW = 0.9
 SMALL_LIMIT = 32768  # a router's limit that one peer-to-peer program or scanner reaches alone
 
 _STATED = (
-    "conntrack table*full", "conntrack tables*full", "conntrack table*fills", "conntrack table*filled", "conntrack table*exhaust",
-    "conntrack table*overflow", "conntrack*is full", "conntrack was full", "conntrack became full", "conntrack full", "conntrack exhaust",
-    "conntrack overflow", "tracking table*full", "tracking table*exhaust", "tracking table*overflow", "tracking table*fills",
-    "connection table is full", "connection table*full", "state table is full", "nat table is full", "table is full", "table gets full",
-    "table full", "table becomes full", "table became full", "filled the conntrack", "filled*conntrack table", "fills*conntrack table",
-    "fill*the conntrack table", "reached*nf_conntrack_max", "reaches*nf_conntrack_max", "until it reaches*conntrack_max",
-    "hits*conntrack_max", "hit*conntrack limit", "hitting*conntrack limit", "conntrack limit*reached", "conntrack limit*hit",
-    "conntrack_max*reached", "reached*conntrack limit", "reaches*conntrack limit", "limit of*conntrack*reached", "conntrack*maxed out",
-    "exceed*conntrack_max", "exceed*conntrack limit", "exceeded*conntrack", "ran out of conntrack", "run out of conntrack",
-    "out of conntrack", "conntrack entries*exhaust", "tracked connections*reached the limit", "ip_conntrack limit is reached",
-    "conntrack table reached", "conntrack*saturated", "conntrack*100%", "connection tracking*exhaust", "conntrack usage*100",
-    "connection table fills", "connection table*overflow", "conntrack*overflows", "tables are*full", "conntrack table is full", "conntrack*runs full", "conntrack*starts to drop", "entries, then the kernel*drop", "conntrack*dropped connections",
-    "conntrack*drops connections", "conntrack*dropping packets", "conntrack*dropping connections", "conntrack*starts dropping", "fills up*conntrack", "conntrack*fills up", "conntrack*filled", "conntrack*filling up",
-    "limit*is filled", "conntrack*used up", "uses up*conntrack", "eats up*conntrack", "eating*conntrack table", "consum*all*conntrack", "conntrack entries*reach*limit", "conntrack count*reach", "count*runs away", "max*is reached", "maximum*is reached*conntrack",
-    "conntrack*at its limit", "conntrack*at 100", "conntrack table of*full", "tabla de conntrack*llena", "conntrack-tabelle*voll", "table conntrack*pleine", "переполн",
-)  # fmt: skip
+    "conntrack table*full|conntrack tables*full|conntrack table*fills|conntrack table*filled|"
+    "conntrack table*exhaust|conntrack table*overflow|conntrack*is full|conntrack was full|conntrack became full|"
+    "conntrack full|conntrack exhaust|conntrack overflow|tracking table*full|tracking table*exhaust|"
+    "tracking table*overflow|tracking table*fills|connection table is full|connection table*full|"
+    "state table is full|nat table is full|table is full|table gets full|table full|table becomes full|"
+    "table became full|filled the conntrack|filled*conntrack table|fills*conntrack table|fill*the conntrack table|"
+    "reached*nf_conntrack_max|reaches*nf_conntrack_max|until it reaches*conntrack_max|hits*conntrack_max|"
+    "hit*conntrack limit|hitting*conntrack limit|conntrack limit*reached|conntrack limit*hit|conntrack_max*reached|"
+    "reached*conntrack limit|reaches*conntrack limit|limit of*conntrack*reached|conntrack*maxed out|"
+    "exceed*conntrack_max|exceed*conntrack limit|exceeded*conntrack|ran out of conntrack|run out of conntrack|"
+    "out of conntrack|conntrack entries*exhaust|tracked connections*reached the limit|"
+    "ip_conntrack limit is reached|conntrack table reached|conntrack*saturated|conntrack*100%|"
+    "connection tracking*exhaust|conntrack usage*100|connection table fills|connection table*overflow|"
+    "conntrack*overflows|tables are*full|conntrack table is full|conntrack*runs full|conntrack*starts to drop|"
+    "entries, then the kernel*drop|conntrack*dropped connections|conntrack*drops connections|"
+    "conntrack*dropping packets|conntrack*dropping connections|conntrack*starts dropping|fills up*conntrack|"
+    "conntrack*fills up|conntrack*filled|conntrack*filling up|limit*is filled|conntrack*used up|uses up*conntrack|"
+    "eats up*conntrack|eating*conntrack table|consum*all*conntrack|conntrack entries*reach*limit|"
+    "conntrack count*reach|count*runs away|max*is reached|maximum*is reached*conntrack|conntrack*at its limit|"
+    "conntrack*at 100|conntrack table of*full|tabla de conntrack*llena|conntrack-tabelle*voll|"
+    "table conntrack*pleine|переполн"
+).split("|")  # fmt: skip
 _HYPOTHETICAL = (
-    " if ", " could", " may ", " might", " would", " can ", " risk", " avoid", " prevent", " close to", " fear", " before ", " whether", " unlikely",
-    " in case", " near", " until ", " almost", " wonder", " instead of", " look for", " looking for", " not ", " not yet", "n't ", " should ", " will ",
-)  # fmt: skip
+    " if | could| may | might| would| can | risk| avoid| prevent| close to| fear| before | whether| unlikely|"
+    " in case| near| until | almost| wonder| instead of| look for| looking for| not | not yet|n't | should | will "
+).split("|")  # fmt: skip
 _OTHER_TABLES = (
-    "expect", "neigh", "arp", "ipset", "set is full", "hash is full", "disk", "backlog", "queue", "mac table", "fdb", "routing table", "route", "inode",
-    "partition", "filesystem", "accept", "listen", "quota", "allowance", "security group",
-)  # fmt: skip
+    "expect|neigh|arp|ipset|set is full|hash is full|disk|backlog|queue|mac table|fdb|routing table|route|inode|"
+    "partition|filesystem|accept|listen|quota|allowance|security group"
+).split("|")  # fmt: skip
 _EBPF = (
-    "map insertion failed", "cilium agent conntrack table full", "cilium agent nat table full", "conntrack map*full", "ct map*full", "cilium*ct*full", "bpf*ct*full",
-    "cilium_ct*full", "bpf conntrack*full", "ct table*full", "update ct*argument list too long", "conntrack map*pressure*1",
-)  # fmt: skip
+    "map insertion failed|cilium agent conntrack table full|cilium agent nat table full|conntrack map*full|"
+    "ct map*full|cilium*ct*full|bpf*ct*full|cilium_ct*full|bpf conntrack*full|ct table*full|"
+    "update ct*argument list too long|conntrack map*pressure*1"
+).split("|")  # fmt: skip
 
 
 class Fullness(Struct, frozen=True):
@@ -74,14 +83,30 @@ def _fullness(case: Case) -> Fullness:
     lines = case.log("table-full") + case.log("ip-conntrack-max")
     if lines:
         printed = [line for line in lines if not line.quoted]
-        vps = next((line.origin for line in lines if " vps " in line.origin.text.lower() or "CT" in line.origin.text.split("table full")[0]), None)
-        text = "the kernel printed that it refused new entries" if printed else "the kernel's line is cited in the report"
+        vps = next(
+            (
+                line.origin
+                for line in lines
+                if " vps " in line.origin.text.lower() or "CT" in line.origin.text.split("table full")[0]
+            ),
+            None,
+        )
+        text = (
+            "the kernel printed that it refused new entries" if printed else "the kernel's line is cited in the report"
+        )
         return Fullness(
-            "yes", text, "shown", tuple(line.origin for line in (printed or lines)[:4]), "container" if vps else "kernel", bool(printed)
+            "yes",
+            text,
+            "shown",
+            tuple(line.origin for line in (printed or lines)[:4]),
+            "container" if vps else "kernel",
+            bool(printed),
         )
     ebpf = case.said(*_EBPF)
     if ebpf is not None:
-        return Fullness("yes", "Cilium reports that its eBPF connection-tracking map refused an entry", "shown", (ebpf,), "cilium")
+        return Fullness(
+            "yes", "Cilium reports that its eBPF connection-tracking map refused an entry", "shown", (ebpf,), "cilium"
+        )
     occupancy = case.occupancy
     if occupancy is not None and occupancy >= AT_LIMIT and case.max is not None:
         top = max(case.counts + case.listed, key=lambda reading: reading[0])
@@ -90,15 +115,34 @@ def _fullness(case: Case) -> Fullness:
     if stated is not None and (occupancy is None or occupancy >= CLEARLY_BELOW):
         return Fullness("yes", "the report says that the table was full", "unknown", (stated,))
     small = case.max
-    if small is not None and small.number is not None and 0 < small.number <= SMALL_LIMIT and (occupancy is None or occupancy >= CLEARLY_BELOW):
-        hang = case.said("hang", "stops answering", "line stops", "freeze", "no new", "locks up", "lock up", "drops", "stops passing", "new connections fail", "cannot open new", "can't open new", "stops working")
-        many = case.said("opens many", "many connections", "emule", "kademlia", "torrent", "p2p", "thousands of connections", "ipfs", "peers", "masscan", "scan", "dht", "crawler", "bitcoin")
+    if (
+        small is not None
+        and small.number is not None
+        and 0 < small.number <= SMALL_LIMIT
+        and (occupancy is None or occupancy >= CLEARLY_BELOW)
+    ):
+        hang = case.said(
+            "hang|stops answering|line stops|freeze|no new|locks up|lock up|drops|stops passing|"
+            "new connections fail|cannot open new|can't open new|stops working"
+        )
+        many = case.said(
+            "opens many|many connections|emule|kademlia|torrent|p2p|thousands of connections|ipfs|peers|masscan|"
+            "scan|dht|crawler|bitcoin"
+        )
         if hang and many:
             return Fullness(
-                "yes", f"a limit of {small.number} entries, very many connections, and new ones fail while it lasts", "unknown", (small.origin, hang, many)
+                "yes",
+                f"a limit of {small.number} entries, very many connections, and new ones fail while it lasts",
+                "unknown",
+                (small.origin, hang, many),
             )
     if case.log("expectation-full"):
-        return Fullness("no", "the expectation table is full, which is another table", "shown", (case.log("expectation-full")[0].origin,))
+        return Fullness(
+            "no",
+            "the expectation table is full, which is another table",
+            "shown",
+            (case.log("expectation-full")[0].origin,),
+        )
     if occupancy is not None and occupancy < CLEARLY_BELOW and case.max is not None:
         return Fullness("no", f"the highest count seen is {occupancy:.0%} of the limit", "shown", (case.max.origin,))
     drops = case.counters
@@ -128,7 +172,11 @@ def _stated(case: Case) -> Origin | None:
                 before = " " + before[max(before.rfind(stop) for stop in (". ", "; ", ": ", "? ")) + 1 :]
                 window = before[-30:] + inside + text[end : end + 6]
                 question = "?" in text[end : end + 3]
-                if not any(word in before for word in _HYPOTHETICAL) and not any(word in window for word in _OTHER_TABLES) and not question:
+                if (
+                    not any(word in before for word in _HYPOTHETICAL)
+                    and not any(word in window for word in _OTHER_TABLES)
+                    and not question
+                ):
                     return case.said(first + ("*" + "*".join(rest) if rest else ""), denied=True)
             at = text.find(first, at + 1)
     return None

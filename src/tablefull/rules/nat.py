@@ -8,35 +8,60 @@ from tablefull.rules.finding import Ask, Finding
 from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
 
-ASK_COUNTERS = Ask("Which counter moves while it happens?", "cat /proc/net/stat/nf_conntrack; sleep 10; cat /proc/net/stat/nf_conntrack",
-                   "drop is refused packets, insert_failed alone is an insertion race, early_drop is pressure without loss")
-_DNS = ("dns", "resolv", "coredns", "kube-dns", "lookup", "nslookup", "getaddrinfo", "name resolution", "5 s", "5s", "5 sec", "five second", "5-second")
+ASK_COUNTERS = Ask(
+    "Which counter moves while it happens?",
+    "cat /proc/net/stat/nf_conntrack; sleep 10; cat /proc/net/stat/nf_conntrack",
+    "drop is refused packets, insert_failed alone is an insertion race, early_drop is pressure without loss",
+)
+_DNS = (
+    "dns|resolv|coredns|kube-dns|lookup|nslookup|getaddrinfo|name resolution|5 s|5s|5 sec|five second|5-second"
+).split("|")
 
 
 @rule("insert-race-dns", needs=("text", "counters"))
 def parallel_lookups_race_on_insert(case: Case) -> Iterator[Finding]:
-    """Fires on slow or lost DNS lookups with room in the table: two packets of one socket race to insert the same entry.
+    """Fires on slow or lost DNS lookups with room in the table: two packets of one socket race to insert the same
+    entry.
 
-    No ratio of insert_failed decides (a few hundred among millions cause visible stalls), so any beside DNS trouble counts.
-    Quiet where insert_failed was shown and is 0 on every CPU. Not udp-dns-churn, which fills the table.
+    No ratio of insert_failed decides (a few hundred among millions cause visible stalls), so any beside DNS trouble
+    counts. Quiet where insert_failed was shown and is 0 on every CPU. Not udp-dns-churn, which fills the table.
     """
     clues = Clues(case, "insert-race-dns")
     full = fullness(case)
     failed = case.counters.get("insert_failed")
-    slow = clues.said(0.6, "lookups stall for about 5 s, which is one resolver timeout", "5 s*dns", "dns*5 s", "dns*5s", "5s*dns", "5 second*dns", "dns*5 second", "5-second*dns", "dns*5-second", "five second*dns", "dns*five second", "lookup*5 s", "5 s longer", "dns*timeout",
-                      "dns lookups*time", "dns*delay", "dns*latency", "dns*intermittent", "dns resolution*slow", "time_namelookup", "namelookup", "latency of lookups", "latency*lookups", "high latency*dns", "multiple of 2.5", "2.5 s more", "aaaa?", "slow dns", "resolv*timed out", "dns queries time out", "dns*times out", "i/o timeout*:53", ":53: i/o timeout", "dns*stall", "lookup*slow", "dns*10 s", "dns*2.5 s",
-                      "temporary failure in name resolution", "lookups from pods take")
-    parallel = clues.said(0.6, "A and AAAA are asked from one socket at once", "a and aaaa", "aaaa", "single-request", "ndots", "musl", "parallel lookups", "parallel queries", "same socket", "alpine")
-    race = clues.said(0.5, "the insertion race is named", "race condition", "insert_failed", "insertion race", "conntrack race", "racy", "clash")
+    slow = clues.said(
+        0.6,
+        "lookups stall for about 5 s, which is one resolver timeout",
+        "5 s*dns|dns*5 s|dns*5s|5s*dns|5 second*dns|dns*5 second|5-second*dns|dns*5-second|five second*dns|"
+        "dns*five second|lookup*5 s|5 s longer|dns*timeout|dns lookups*time|dns*delay|dns*latency|dns*intermittent|"
+        "dns resolution*slow|time_namelookup|namelookup|latency of lookups|latency*lookups|high latency*dns|"
+        "multiple of 2.5|2.5 s more|aaaa?|slow dns|resolv*timed out|dns queries time out|dns*times out|"
+        "i/o timeout*:53|:53: i/o timeout|dns*stall|lookup*slow|dns*10 s|dns*2.5 s|"
+        "temporary failure in name resolution|lookups from pods take",
+    )
+    parallel = clues.said(
+        0.6,
+        "A and AAAA are asked from one socket at once",
+        "a and aaaa|aaaa|single-request|ndots|musl|parallel lookups|parallel queries|same socket|alpine",
+    )
+    race = clues.said(
+        0.5, "the insertion race is named", "race condition|insert_failed|insertion race|conntrack race|racy|clash"
+    )
     if failed:
-        clues.add(0.6 if slow or parallel else 0.35, f"insert_failed is {failed} while drop is {case.counters.get('drop', 0)}", *case.counter_origins[:2])
+        clues.add(
+            0.6 if slow or parallel else 0.35,
+            f"insert_failed is {failed} while drop is {case.counters.get('drop', 0)}",
+            *case.counter_origins[:2],
+        )
     if failed == 0:
         clues.against(0.1)
-    if not clues or not (slow or parallel or (race and case.said(*_DNS))) and not failed:
+    if not clues or (not (slow or parallel or (race and case.said(*_DNS))) and not failed):
         return
     if full.state == "yes":
         clues.against(0.35)
-    if failed is None and not case.said("pod", "kubernetes", "k8s", "docker", "container", "nat", "conntrack", "cluster", "eks", "aks", "gke", "insert_failed"):
+    if failed is None and not case.said(
+        "pod|kubernetes|k8s|docker|container|nat|conntrack|cluster|eks|aks|gke|insert_failed"
+    ):
         clues.against(0.4)
     if case.log("neighbour-overflow") or case.log("orphans") or case.log("syn-flooding"):
         clues.against(0.3)
@@ -51,25 +76,53 @@ def no_free_source_port(case: Case) -> Iterator[Finding]:
     """
     clues = Clues(case, "snat-port-exhaustion")
     full = fullness(case)
-    snat = clues.said(0.55, "source translation is named", "masquerade", "masqueraded", "snat", "source nat", "nat gateway", "cloud nat", "--random-fully", "random-fully", "nat masquerade")
-    ports = clues.said(0.7, "source ports run out or clash", "no free port", "port exhaustion", "snat port", "snat ports", "out of ports", "ran out of ports", "source port exhaustion", "ports exhausted", "no mapping for nat", "pick the same source port", "picks the same source port", "same source port at the same", "same port at the same", "65535 connections", "64512 ports", "64k connections", "64k ports", "65k connections to",
-                       "nat port allocation", "source port collision", "port collision", "ports*exhausted", "cannot allocate*port", "snat*exhaust", "unique ports", "nat_allocation_failed", "port allocation*fail", "min-ports")
-    clues.said(0.5, "new connections lose their first packet and wait for a retransmission", "1 second longer", "one second longer", "at least one second", "1s delay", "takes 1 s", "3 s*retransmi", "syn retransmi", "syn*retransmit", "connection timeouts", "1 request in", "almost every second one request",
-               "second longer", "63 second*snat")
+    snat = clues.said(
+        0.55,
+        "source translation is named",
+        "masquerade|masqueraded|snat|source nat|nat gateway|cloud nat|--random-fully|random-fully|nat masquerade",
+    )
+    ports = clues.said(
+        0.7,
+        "source ports run out or clash",
+        "no free port|port exhaustion|snat port|snat ports|out of ports|ran out of ports|source port exhaustion|"
+        "ports exhausted|no mapping for nat|pick the same source port|picks the same source port|"
+        "same source port at the same|same port at the same|65535 connections|64512 ports|64k connections|"
+        "64k ports|65k connections to|nat port allocation|source port collision|port collision|ports*exhausted|"
+        "cannot allocate*port|snat*exhaust|unique ports|nat_allocation_failed|port allocation*fail|min-ports",
+    )
+    clues.said(
+        0.5,
+        "new connections lose their first packet and wait for a retransmission",
+        "1 second longer|one second longer|at least one second|1s delay|takes 1 s|3 s*retransmi|syn retransmi|"
+        "syn*retransmit|connection timeouts|1 request in|almost every second one request|second longer|"
+        "63 second*snat",
+    )
     near_ports = next(((value, where) for value, where in case.counts + case.listed if 60_000 <= value <= 65_536), None)
     if near_ports is not None and case.max is not None and (case.max.number or 0) > 2 * near_ports[0]:
         ports = near_ports[1]
-        clues.add(0.7, f"the count stops at {near_ports[0]}, which is what one address has ports for, far below the limit of {case.max.number}", near_ports[1], case.max.origin)
+        clues.add(
+            0.7,
+            f"the count stops at {near_ports[0]}, which is what one address has ports for, far below the limit of "
+            f"{case.max.number}",
+            near_ports[1],
+            case.max.origin,
+        )
     failed = case.counters.get("insert_failed", 0)
     if failed and (snat or ports):
         clues.add(0.5, f"insert_failed is {failed}", *case.counter_origins[:1])
-    clues.said(0.35, "many connections go to one destination", "same destination", "single destination", "one destination", "to the same ip", "same remote", "single backend", "same endpoint")
+    clues.said(
+        0.35,
+        "many connections go to one destination",
+        "same destination|single destination|one destination|to the same ip|same remote|single backend|same endpoint",
+    )
     if clues and (snat or ports):
         if full.state == "yes" and not ports:
             clues.against(0.4)
-        if case.said("vxlan*cksum", "bad udp cksum", "checksum"):
+        if case.said("vxlan*cksum|bad udp cksum|checksum"):
             clues.against(0.4)
-        yield clues.finding("expand-snat-range", "upgrade-kernel", "keepalive-or-pooling", "scale-out", confirm=(ASK_COUNTERS,))
+        yield clues.finding(
+            "expand-snat-range", "upgrade-kernel", "keepalive-or-pooling", "scale-out", confirm=(ASK_COUNTERS,)
+        )
 
 
 @rule("stale-nat-entries", needs=("text",))
@@ -79,22 +132,65 @@ def an_entry_outlives_its_endpoint(case: Case) -> Iterator[Finding]:
     Not long-established-timeout: a busy UDP stream keeps its entry alive for ever, however short the timeout.
     """
     clues = Clues(case, "stale-nat-entries")
-    clues.said(0.75, "packets keep following an old entry", "old conntrack entry", "stale conntrack", "stale entr", "stale udp", "stale nat", "stale connection", "old sessions", "old pod", "old ip", "old address", "old entries", "old nat", "keep matching", "old gateway", "dead gateway", "previous pod",
-               "old endpoint", "entry*stuck", "stuck in syn_sent", "stuck entry", "still points to", "still pointing", "still sent to", "still go to", "still being sent to the old", "old connection*conntrack", "old container", "old backend", "wrong ip", "leaving by the dead", "previous ip", "old wan")
-    clues.said(0.5, "it begins when an endpoint is recreated or a path changes", "is recreated", "are recreated", "recreated", "after the restart", "restarting the pod", "pod restart", "container restart", "after restarting", "gets a new ip", "new ip", "reconnect*same source port", "same source port",
-               "failover", "default route changes", "route changes", "swaps the default route", "ip changes", "wan ip", "after redeploy", "redeployed", "rolling update", "is replaced", "switches*uplink", "dynamic ip", "reconnects", "never registers again")
-    clues.said(0.6, "deleting the entries heals it", "conntrack -d", "conntrack --delete", "flushing conntrack", "flush*conntrack", "delet*conntrack entr", "clearing*conntrack", "conntrack -f")
-    datagrams = clues.said(0.3, "UDP is concerned", "udp", "sip", "asterisk", "voip", "wireguard", "openvpn", "syslog", "statsd", "dns*same source port")
-    again = case.said("restart", "start it", "stop/start", "started again", "start*again", "recreat", "redeploy", "reboot", "replaced", "killed", "drained", "failover", "reconnect", "new pod", "new ip", "moves to", "switch", "upgrade", "update", "rescheduled", "changes")
-    lost = case.said("nothing comes in", "no longer reach", "no longer receive", "never reach", "does not reach", "don't reach", "not reach", "not arrive", "do not arrive", "stops receiving", "stop receiving", "goes nowhere", "disappears", "never receives", "not received", "not receive",
-                     "cannot resolve", "no traffic", "blackhole", "black hole", "lost until", "stops working", "don't get", "does not get", "not get any", "no packets", "stop working", "cannot reach", "can't reach", "unreachable")
-    heals = clues.said(0.5, "it heals by silence or a new source port", "works again", "heal by itself", "recover by themselves", "recovers by itself", "quiet for", "of silence", "changes its local port", "different source port", "new source port", "another source port", "changing the source port", "wait*seconds*works", "after*timeout*works",
-                       "minutes later it works", "until the entry expires", "until*timeout expires", "until conntrack")
+    clues.said(
+        0.75,
+        "packets keep following an old entry",
+        "old conntrack entry|stale conntrack|stale entr|stale udp|stale nat|stale connection|old sessions|old pod|"
+        "old ip|old address|old entries|old nat|keep matching|old gateway|dead gateway|previous pod|old endpoint|"
+        "entry*stuck|stuck in syn_sent|stuck entry|still points to|still pointing|still sent to|still go to|"
+        "still being sent to the old|old connection*conntrack|old container|old backend|wrong ip|"
+        "leaving by the dead|previous ip|old wan",
+    )
+    clues.said(
+        0.5,
+        "it begins when an endpoint is recreated or a path changes",
+        "is recreated|are recreated|recreated|after the restart|restarting the pod|pod restart|container restart|"
+        "after restarting|gets a new ip|new ip|reconnect*same source port|same source port|failover|"
+        "default route changes|route changes|swaps the default route|ip changes|wan ip|after redeploy|redeployed|"
+        "rolling update|is replaced|switches*uplink|dynamic ip|reconnects|never registers again",
+    )
+    clues.said(
+        0.6,
+        "deleting the entries heals it",
+        "conntrack -d|conntrack --delete|flushing conntrack|flush*conntrack|delet*conntrack entr|"
+        "clearing*conntrack|conntrack -f",
+    )
+    datagrams = clues.said(
+        0.3, "UDP is concerned", "udp|sip|asterisk|voip|wireguard|openvpn|syslog|statsd|dns*same source port"
+    )
+    again = case.said(
+        "restart|start it|stop/start|started again|start*again|recreat|redeploy|reboot|replaced|killed|drained|"
+        "failover|reconnect|new pod|new ip|moves to|switch|upgrade|update|rescheduled|changes"
+    )
+    lost = case.said(
+        "nothing comes in|no longer reach|no longer receive|never reach|does not reach|don't reach|not reach|"
+        "not arrive|do not arrive|stops receiving|stop receiving|goes nowhere|disappears|never receives|"
+        "not received|not receive|cannot resolve|no traffic|blackhole|black hole|lost until|stops working|"
+        "don't get|does not get|not get any|no packets|stop working|cannot reach|can't reach|unreachable"
+    )
+    heals = clues.said(
+        0.5,
+        "it heals by silence or a new source port",
+        "works again|heal by itself|recover by themselves|recovers by itself|quiet for|of silence|"
+        "changes its local port|different source port|new source port|another source port|changing the source port|"
+        "wait*seconds*works|after*timeout*works|minutes later it works|until the entry expires|"
+        "until*timeout expires|until conntrack",
+    )
     if again is not None and lost is not None and (datagrams is not None or heals is not None):
-        clues.add(0.6, "after a change of the endpoint traffic no longer arrives, while other senders' does", again, lost, basis="unknown")
+        clues.add(
+            0.6,
+            "after a change of the endpoint traffic no longer arrives, while other senders' does",
+            again,
+            lost,
+            basis="unknown",
+        )
     if clues and clues.weight >= 0.5 and (len(clues.found) >= 2):
         if fullness(case).state == "yes":
             clues.against(0.3)
-        component = case.said("kubernetes", "docker", "k8s", "pod", "kube-proxy", "cni")
-        fixes = ("flush-entries", "upgrade-component", "upgrade-kernel") if component else ("flush-entries", "upgrade-kernel", "shorten-timeouts")
+        component = case.said("kubernetes|docker|k8s|pod|kube-proxy|cni")
+        fixes = (
+            ("flush-entries", "upgrade-component", "upgrade-kernel")
+            if component
+            else ("flush-entries", "upgrade-kernel", "shorten-timeouts")
+        )
         yield clues.finding(*fixes)

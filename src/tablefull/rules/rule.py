@@ -1,7 +1,7 @@
 """What makes a function a rule, and the book of all of them.
 
-A rule is a generator over a :class:`~tablefull.rules.case.Case`. It says which inputs it needs; where none of them was seen the
-engine records it as blind instead of running it, so that "healthy" never looks like "could not see".
+A rule is a generator over a :class:`~tablefull.rules.case.Case`. It says which inputs it needs; where none of them was
+seen the engine records it as blind instead of running it, so that "healthy" never looks like "could not see".
 """
 
 from collections.abc import Callable, Iterator

@@ -10,38 +10,71 @@ from tablefull.rules.finding import Ask, Finding
 from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
 
-# Limits that some kernel computes by itself for some memory size, or that router firmware ships: nobody chose them for this load.
-SHIPPED_LIMITS = frozenset({1024, 2048, 4096, 7680, 8192, 15360, 16384, 24576, 30720, 31744, 31760, 32768, 61440, 65536, 65535, 65530, 131072, 262144})
+# Limits that some kernel computes by itself for some memory size, or that router firmware ships: nobody chose them for
+# this load.
+SHIPPED_LIMITS = frozenset(
+    {
+        1024,
+        2048,
+        4096,
+        7680,
+        8192,
+        15360,
+        16384,
+        24576,
+        30720,
+        31744,
+        31760,
+        32768,
+        61440,
+        65536,
+        65535,
+        65530,
+        131072,
+        262144,
+    }
+)
+SMALLEST_CHOSEN = 65536  # below it a limit is a small machine's default or a router's, whoever wrote it down
 LARGE_LIMIT = 500_000  # above every default: somebody raised it, so "raise it" has been tried
-LONG_CHAIN = 16.0  # mean nodes a bucket from which lookups cost visibly; KERNEL.md 8.7 refuses inserts at 8..31 on 5.15..6.2
+LONG_CHAIN = (
+    16.0  # mean nodes a bucket from which lookups cost visibly; KERNEL.md 8.7 refuses inserts at 8..31 on 5.15..6.2
+)
 NEAR_LIMIT = 0.75  # the share at which node-mixin's alert fires (PEERS.md)
 
-ASK_COUNT = Ask("How many entries are there, and how many may there be?",
-                "cat /proc/sys/net/netfilter/nf_conntrack_count /proc/sys/net/netfilter/nf_conntrack_max",
-                "a count near the limit is a full table; a count far below it sends the search elsewhere")
-ASK_COMPOSITION = Ask("What fills it: which state, source and port?",
-                      "head -n 3000 /proc/net/nf_conntrack | awk '{print $3, $6}' | sort | uniq -c | sort -rn | head -20",
-                      "long idle ESTABLISHED entries, TIME_WAIT, UNREPLIED or one source each have another cause and another fix")
+ASK_COUNT = Ask(
+    "How many entries are there, and how many may there be?",
+    "cat /proc/sys/net/netfilter/nf_conntrack_count /proc/sys/net/netfilter/nf_conntrack_max",
+    "a count near the limit is a full table; a count far below it sends the search elsewhere",
+)
+ASK_COMPOSITION = Ask(
+    "What fills it: which state, source and port?",
+    "head -n 3000 /proc/net/nf_conntrack | awk '{print $3, $6}' | sort | uniq -c | sort -rn | head -20",
+    "long idle ESTABLISHED entries, TIME_WAIT, UNREPLIED or one source each have another cause and another fix",
+)
 
 
 @rule("table-undersized", needs=("text",))
 def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
     """Fires where the table is full or nearly so and the limit is one that nobody chose for this load.
 
-    Not hash-undersized: that is chains, not entries. Quiet where the limit was raised far above every default and a stronger
-    cause explains what fills it.
+    Not hash-undersized: that is chains, not entries. Quiet where the limit was raised far above every default and a
+    stronger cause explains what fills it.
     """
     full = fullness(case)
     clues = Clues(case, "table-undersized")
     limit = case.max
     number = limit.number if limit else None
     occupancy = case.occupancy
-    near = occupancy is not None and occupancy >= NEAR_LIMIT or case.said("close to the maximum", "close to the limit", "near the limit", "approaching the limit")
+    near = (occupancy is not None and occupancy >= NEAR_LIMIT) or case.said(
+        "close to the maximum|close to the limit|near the limit|approaching the limit"
+    )
     if full.state == "no" and not near:
         return
     if full.state == "unknown" and not near:
-        origin = case.said("conntrack_max*too low", "conntrack_max*too small", "limit*too low*conntrack", "conntrack*limit*low", "conntrack table*too small",
-                           "conntrack table size*small", "low default*conntrack", "default*so low")
+        origin = case.said(
+            "conntrack_max*too low|conntrack_max*too small|limit*too low*conntrack|conntrack*limit*low|"
+            "conntrack table*too small|conntrack table size*small|low default*conntrack|default*so low"
+        )
         if origin is None:
             return
         clues.add(0.4, "the report holds the limit for too low", origin, basis="unknown")
@@ -51,23 +84,50 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
         clues.add(0.5, f"the count has reached {occupancy:.0%} of the limit", limit.origin)
     elif near and full.state != "yes":
         clues.add(0.55, "the report says the count comes close to the limit", basis="unknown")
-    if number is not None and limit is not None and number in SHIPPED_LIMITS or number is not None and number < 65536:
-        assert limit is not None
-        clues.add(0.4, f"{number} is a limit that is computed or shipped, not chosen for this load", limit.origin, basis="version")
-    elif number is not None and limit is not None and number % 32768 == 0 and case.said("kube-proxy", "kubernetes", "k8s", "conntrack.go"):
-        clues.add(0.3, f"{number} is kube-proxy's 32768 for each core, not a measure of the load", limit.origin, basis="version")
+    if limit is not None and number is not None and (number in SHIPPED_LIMITS or number < SMALLEST_CHOSEN):
+        clues.add(
+            0.4,
+            f"{number} is a limit that is computed or shipped, not chosen for this load",
+            limit.origin,
+            basis="version",
+        )
+    elif (
+        number is not None
+        and limit is not None
+        and number % 32768 == 0
+        and case.said("kube-proxy|kubernetes|k8s|conntrack.go")
+    ):
+        clues.add(
+            0.3,
+            f"{number} is kube-proxy's 32768 for each core, not a measure of the load",
+            limit.origin,
+            basis="version",
+        )
     elif number is not None and limit is not None and number >= LARGE_LIMIT:
         clues.against(0.7)
-    clues.said(0.45, "the limit is said to be the default", "default*conntrack", "conntrack*default", "limit is the default", "default value*max", "default limit", "something like 32000")
-    clues.said(0.3, "the load is said to be legitimate and high", "queries look legitimate", "high load", "heavy load", "busy", "high traffic", "heavy traffic", "lots of connections",
-               "many connections", "load test", "stress test", "load testing", "benchmark", "more traffic than usual", "thousands of connections", "under load", "large number of connections",
-               "high number of connections", "many users", "many clients", "heavily loaded", "a lot of traffic", "activity has filled", "data access", "scale")
+    clues.said(
+        0.45,
+        "the limit is said to be the default",
+        "default*conntrack|conntrack*default|limit is the default|default value*max|default limit|something like 32000",
+    )
+    clues.said(
+        0.3,
+        "the load is said to be legitimate and high",
+        "queries look legitimate|high load|heavy load|busy|high traffic|heavy traffic|lots of connections|"
+        "many connections|load test|stress test|load testing|benchmark|more traffic than usual|"
+        "thousands of connections|under load|large number of connections|high number of connections|many users|"
+        "many clients|heavily loaded|a lot of traffic|activity has filled|data access|scale",
+    )
     if not clues:
         return
     fixes = ["raise-max", "raise-hashsize", "persist-config"]
-    if case.said("kube-proxy", "kubernetes", "k8s", "kubelet"):
+    if case.said("kube-proxy|kubernetes|k8s|kubelet"):
         fixes = ["raise-max", "configure-kube-proxy", "raise-hashsize"]
-    severity = "outage" if case.said("all connectivity", "unreachable", "nobody gets", "stops answering", "even ssh", "outage", "lost all") else "degraded"
+    severity = (
+        "outage"
+        if case.said("all connectivity|unreachable|nobody gets|stops answering|even ssh|outage|lost all")
+        else "degraded"
+    )
     if full.state != "yes":
         severity = "info"
     yield clues.finding(*fixes, severity=severity, confirm=(ASK_COUNT, ASK_COMPOSITION))  # type: ignore[arg-type]
@@ -80,18 +140,39 @@ def chains_are_long(case: Case) -> Iterator[Finding]:
     Not table-undersized: here packets are lost, or CPU burnt, while entries are still free.
     """
     clues = Clues(case, "hash-undersized")
-    limit, buckets = case.max, case.setting("nf_conntrack_buckets", "shown", "stated") or case.setting("hashsize", "shown", "stated")
+    limit, buckets = (
+        case.max,
+        case.setting("nf_conntrack_buckets", "shown", "stated") or case.setting("hashsize", "shown", "stated"),
+    )
     if limit is not None and buckets is not None and limit.number and buckets.number:
         mean = sizing.chain_mean(limit.number, buckets.number)
         if mean >= LONG_CHAIN:
-            clues.add(0.75 if mean >= 100 else 0.55, f"{limit.number} entries over {buckets.number} buckets are {mean:.0f} nodes in the mean chain when full",
-                      limit.origin, buckets.origin)
+            clues.add(
+                0.75 if mean >= 100 else 0.55,
+                f"{limit.number} entries over {buckets.number} buckets are {mean:.0f} nodes in the mean chain when "
+                "full",
+                limit.origin,
+                buckets.origin,
+            )
     long_chains = case.counters.get("chain_toolong", 0)
     if long_chains:
-        clues.add(0.8, f"chain_toolong is {long_chains}: inserts were refused because their chain was too long", *case.counter_origins[:1])
-    clues.said(0.5, "the report speaks of long hash chains", "hash chain", "long chains", "chaintoolong", "chain too long", "entries per bucket", "per bucket", "hash collisions",
-               "hash table*too small", "hashsize*too small")
-    clues.said(0.35, "CPU is spent in conntrack lookups", "__nf_conntrack_find", "nf_conntrack_tuple_taken", "nf_conntrack_find_get", "____nf_conntrack_find", "early_drop*cpu", "softirq*conntrack")
+        clues.add(
+            0.8,
+            f"chain_toolong is {long_chains}: inserts were refused because their chain was too long",
+            *case.counter_origins[:1],
+        )
+    clues.said(
+        0.5,
+        "the report speaks of long hash chains",
+        "hash chain|long chains|chaintoolong|chain too long|entries per bucket|per bucket|hash collisions|"
+        "hash table*too small|hashsize*too small",
+    )
+    clues.said(
+        0.35,
+        "CPU is spent in conntrack lookups",
+        "__nf_conntrack_find|nf_conntrack_tuple_taken|nf_conntrack_find_get|____nf_conntrack_find|early_drop*cpu|"
+        "softirq*conntrack",
+    )
     if clues:
         yield clues.finding("raise-hashsize", "raise-max", "persist-config")
 
@@ -100,22 +181,35 @@ def chains_are_long(case: Case) -> Iterator[Finding]:
 def no_memory_for_entries(case: Case) -> Iterator[Finding]:
     """Fires where the hash or entries could not be allocated as asked.
 
-    Not table-undersized: the limit is not the obstacle. ``falling back to vmalloc`` alone is harmless, and is said to be.
+    Not table-undersized: the limit is not the obstacle. ``falling back to vmalloc`` alone is harmless, and is said to
+    be.
     """
     clues = Clues(case, "memory-pressure")
     vmalloc = case.log("vmalloc")
     if vmalloc:
-        clues.add(0.8, "the hash table could not be had in one piece and was taken from vmalloc, which works and is only slower to set up", vmalloc[0].origin)
+        clues.add(
+            0.8,
+            "the hash table could not be had in one piece and was taken from vmalloc, which works and is only slower "
+            "to set up",
+            vmalloc[0].origin,
+        )
     allocation = case.log("page-allocation")
     if allocation:
         clues.add(0.55, "the kernel failed to allocate pages", allocation[0].origin)
-        if any("conntrack" in line.origin.text for line in allocation) or case.said("nf_conntrack_alloc", "init_conntrack"):
+        if any("conntrack" in line.origin.text for line in allocation) or case.said(
+            "nf_conntrack_alloc|init_conntrack"
+        ):
             clues.add(0.5, "the failed allocation was for a connection-tracking entry", allocation[0].origin)
-    clues.said(0.6, "memory for the table could not be had", "cannot allocate memory*conntrack", "unable to allocate*conntrack", "nf_conntrack*cannot allocate", "conntrack*cannot allocate memory",
-               "can't allocate*conntrack", "nf_conntrack: unable to", "slub: unable to allocate*conntrack", "kmem_cache*nf_conntrack*out of memory", "hashsize*cannot allocate memory")
+    clues.said(
+        0.6,
+        "memory for the table could not be had",
+        "cannot allocate memory*conntrack|unable to allocate*conntrack|nf_conntrack*cannot allocate|"
+        "conntrack*cannot allocate memory|can't allocate*conntrack|nf_conntrack: unable to|"
+        "slub: unable to allocate*conntrack|kmem_cache*nf_conntrack*out of memory|hashsize*cannot allocate memory",
+    )
     if not clues:
         return
-    kubernetes = case.said("kube-proxy", "kubernetes", "k8s")
+    kubernetes = case.said("kube-proxy|kubernetes|k8s")
     memory = next(case.of(Memory), None)
     if memory is not None and memory.total_bytes and memory.total_bytes < 128 << 20:
         clues.add(0.3, "the machine has very little memory", memory.origin)

@@ -14,21 +14,33 @@ DAY_S = 86400
 LARGE_SHARE = 0.4  # of a listing: one kind of entry holds the table
 ENOUGH_ROWS = 20  # below it a listing is a set of examples, not a composition
 
-ASK_STATES = Ask("Which states are the entries in, and how much time do they have left?",
-                 "head -n 5000 /proc/net/nf_conntrack | awk '$3==\"tcp\"{print $6, int($5/3600)\"h\"}' | sort | uniq -c | sort -rn | head",
-                 "many hours left on ESTABLISHED means idle entries under a long timeout; seconds on TIME_WAIT means churn")
-ASK_SOCKETS = Ask("Does this host still hold sockets for those entries?", "ss -tan state established | wc -l",
-                  "far fewer sockets than ESTABLISHED entries means ends that were missed or hosts that vanished")
+ASK_STATES = Ask(
+    "Which states are the entries in, and how much time do they have left?",
+    'head -n 5000 /proc/net/nf_conntrack | awk \'$3=="tcp"{print $6, int($5/3600)"h"}\' | sort | uniq -c | sort -rn | '
+    "head",
+    "many hours left on ESTABLISHED means idle entries under a long timeout; seconds on TIME_WAIT means churn",
+)
+ASK_SOCKETS = Ask(
+    "Does this host still hold sockets for those entries?",
+    "ss -tan state established | wc -l",
+    "far fewer sockets than ESTABLISHED entries means ends that were missed or hosts that vanished",
+)
 
 
 def long_unreplied(case: Case) -> list[Entry]:
     """Entries ESTABLISHED without a reply and with hours left: picked up mid-stream."""
-    return [e for _, table in case.compositions for e in table.kept if e.unreplied and e.state == "ESTABLISHED" and (e.remaining_s or 0) > 600]
+    return [
+        e
+        for _, table in case.compositions
+        for e in table.kept
+        if e.unreplied and e.state == "ESTABLISHED" and (e.remaining_s or 0) > 600
+    ]
 
 
 @rule("long-established-timeout", needs=("text",))
 def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
-    """Fires where ESTABLISHED entries outlive their connections: five days by default, or words and listings that show it.
+    """Fires where ESTABLISHED entries outlive their connections: five days by default, or words and listings that show
+    it.
 
     Not half-open-or-asymmetric, which asks why the end was not seen; both hold together often.
     """
@@ -37,26 +49,56 @@ def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
     timeout = case.setting("nf_conntrack_tcp_timeout_established")
     if timeout is not None and timeout.number is not None:
         if timeout.number >= 5 * DAY_S - 1:
-            clues.add(0.6 if full.state == "yes" else 0.25, f"ESTABLISHED entries live {timeout.number // DAY_S} days without a packet", timeout.origin)
+            clues.add(
+                0.6 if full.state == "yes" else 0.25,
+                f"ESTABLISHED entries live {timeout.number // DAY_S} days without a packet",
+                timeout.origin,
+            )
         elif timeout.number >= DAY_S:
-            clues.add(0.3 if full.state == "yes" else 0.1, f"ESTABLISHED entries live {timeout.number // 3600} h without a packet", timeout.origin)
+            clues.add(
+                0.3 if full.state == "yes" else 0.1,
+                f"ESTABLISHED entries live {timeout.number // 3600} h without a packet",
+                timeout.origin,
+            )
         elif timeout.number <= 7200:
             clues.against(0.5)
     for _, table in case.compositions:
         established = table.by_state.get("ESTABLISHED", 0)
         if table.rows >= ENOUGH_ROWS and table.remaining_over_3600_s > LARGE_SHARE * table.rows:
-            clues.add(0.7, f"{table.remaining_over_3600_s} of {table.rows} listed entries have more than an hour left", table.first)
-        elif table.rows < ENOUGH_ROWS and established and table.remaining_over_3600_s == established and full.state != "no":
+            clues.add(
+                0.7,
+                f"{table.remaining_over_3600_s} of {table.rows} listed entries have more than an hour left",
+                table.first,
+            )
+        elif (
+            table.rows < ENOUGH_ROWS
+            and established
+            and table.remaining_over_3600_s == established
+            and full.state != "no"
+        ):
             days = max((e.remaining_s or 0) for e in table.kept) / DAY_S
             if days > 0.5:
                 clues.add(0.5, f"the entry shown still has {days:.1f} days to live", table.kept[0].origin)
-    clues.said(0.6, "the five-day timeout is named", "5 days", "five days", "5-day", "five-day", "432000", "5 day timeout", "established*5d", "timeout*days")
-    clues.said(0.45, "entries outlive their connections", "long deleted", "no such connections", "lists them all as established", "established*stay", "stale established", "idle connections", "idle established",
-               "established entries*never", "entries*for days", "hold*established*entries", "dead connections*established", "still in it", "long-lived connections", "never expire", "keep*established state",
-               "netstat*far fewer", "established*not in netstat")
-    clues.said(0.45, "out-of-window packets are accepted as valid, so ends are missed and entries stay ESTABLISHED", "be_liberal*full", "be_liberal*conntrack table")
-    if case.said("established*timeout", "tcp_timeout_established") and full.state == "yes" and timeout is None:
-        clues.said(0.35, "the established timeout is under discussion", "established*timeout", "tcp_timeout_established")
+    clues.said(
+        0.6,
+        "the five-day timeout is named",
+        "5 days|five days|5-day|five-day|432000|5 day timeout|established*5d|timeout*days",
+    )
+    clues.said(
+        0.45,
+        "entries outlive their connections",
+        "long deleted|no such connections|lists them all as established|established*stay|stale established|"
+        "idle connections|idle established|established entries*never|entries*for days|hold*established*entries|"
+        "dead connections*established|still in it|long-lived connections|never expire|keep*established state|"
+        "netstat*far fewer|established*not in netstat",
+    )
+    clues.said(
+        0.45,
+        "out-of-window packets are accepted as valid, so ends are missed and entries stay ESTABLISHED",
+        "be_liberal*full|be_liberal*conntrack table",
+    )
+    if case.said("established*timeout|tcp_timeout_established") and full.state == "yes" and timeout is None:
+        clues.said(0.35, "the established timeout is under discussion", "established*timeout|tcp_timeout_established")
     if clues:
         if full.state == "no" and case.occupancy is None and not case.compositions:
             clues.against(0.4)
@@ -67,8 +109,8 @@ def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
 def short_connections_at_a_high_rate(case: Case) -> Iterator[Finding]:
     """Fires where short TCP connections, each leaving a TIME_WAIT entry for two minutes, fill the table.
 
-    Not the socket side's "time wait bucket table overflow", which is a look-alike; not app-connection-loop, where one program
-    misbehaves.
+    Not the socket side's "time wait bucket table overflow", which is a look-alike; not app-connection-loop, where one
+    program misbehaves.
     """
     clues = Clues(case, "time-wait-churn")
     full = fullness(case)
@@ -79,29 +121,53 @@ def short_connections_at_a_high_rate(case: Case) -> Iterator[Finding]:
         elif table.rows < ENOUGH_ROWS and waiting and waiting >= table.rows * 0.6:
             clues.add(0.4, "the entries shown are TIME_WAIT", table.kept[0].origin)
     if full.state == "yes" or case.occupancy is not None or case.said("conntrack"):
-        clues.said(0.65, "most entries are said to be TIME_WAIT", "time_wait", "time-wait", "timewait", "time wait in")
-        clues.said(0.55, "every request opens a connection", "one tcp connection per request", "connection per request", "new connection for every", "new connection per", "short-lived", "short lived", "short connections", "short tcp connections", "lives about", "as fast as they can", "connection for each request", "thousands of short", "opens and closes", "ttl of seconds", "open and close",
-                   "without keepalive", "no keepalive", "no keep-alive", "keepalive*off", "fetches one*disconnects", "disconnects", "connections per second", "conn/s", "connections a second", "new connections/s")
-        clues.said(0.45, "it happens under a load generator", "siege", "apachebench", "ab -n", "ab -c", "wrk ", "jmeter", "gatling", "locust", "h2load", "k6 ", "vegeta", "hey -", "load test", "load-test", "stress test",
-                   "benchmark", "performance test", "pressure test", "stresstest", "tsung", "httperf", "压测", "压力测试")
-        clues.said(0.3, "a proxy or load balancer opens and closes connections for every client", "haproxy", "mod_proxy", "reverse proxy", "front-end proxy", "squid", "varnish")
-        clues.said(0.25, "web traffic", "web server", "http server", "php", "memcache", "redis", "mysql", "api server", "requests per second", "rps", "qps")
+        clues.said(0.65, "most entries are said to be TIME_WAIT", "time_wait|time-wait|timewait|time wait in")
+        clues.said(
+            0.55,
+            "every request opens a connection",
+            "one tcp connection per request|connection per request|new connection for every|new connection per|"
+            "short-lived|short lived|short connections|short tcp connections|lives about|as fast as they can|"
+            "connection for each request|thousands of short|opens and closes|ttl of seconds|open and close|"
+            "without keepalive|no keepalive|no keep-alive|keepalive*off|fetches one*disconnects|disconnects|"
+            "connections per second|conn/s|connections a second|new connections/s",
+        )
+        clues.said(
+            0.45,
+            "it happens under a load generator",
+            "siege|apachebench|ab -n|ab -c|wrk |jmeter|gatling|locust|h2load|k6 |vegeta|hey -|load test|load-test|"
+            "stress test|benchmark|performance test|pressure test|stresstest|tsung|httperf|压测|压力测试",
+        )
+        clues.said(
+            0.3,
+            "a proxy or load balancer opens and closes connections for every client",
+            "haproxy|mod_proxy|reverse proxy|front-end proxy|squid|varnish",
+        )
+        clues.said(
+            0.25,
+            "web traffic",
+            "web server|http server|php|memcache|redis|mysql|api server|requests per second|rps|qps",
+        )
     counter = next((c for c in case.of_net("TW", "TCPTimeWaitOverflow", "TCPTimeWaited")), None)
     if counter is not None and full.state == "yes" and counter.value > 1000:
         clues.add(0.6, f"{counter.name} is {counter.value}: sockets end in TIME_WAIT at a high rate", counter.origin)
-    if case.said("close_wait", "close-wait"):
+    if case.said("close_wait|close-wait"):
         clues.against(0.7)
     if clues:
         if case.log("time-wait-overflow") and full.state != "yes":
             clues.against(0.2)
-        keepalive_first = case.said("nginx", "squid", "keepalive", "keep-alive", "per request", "memcache", "php")
-        fixes = ("shorten-timeouts", "keepalive-or-pooling", "raise-max", "notrack") if keepalive_first else ("shorten-timeouts", "raise-max", "notrack", "keepalive-or-pooling")
+        keepalive_first = case.said("nginx|squid|keepalive|keep-alive|per request|memcache|php")
+        fixes = (
+            ("shorten-timeouts", "keepalive-or-pooling", "raise-max", "notrack")
+            if keepalive_first
+            else ("shorten-timeouts", "raise-max", "notrack", "keepalive-or-pooling")
+        )
         yield clues.finding(*fixes, confirm=(ASK_STATES,))
 
 
 @rule("half-open-or-asymmetric", needs=("text",))
 def one_direction_is_not_seen(case: Case) -> Iterator[Finding]:
-    """Fires on UNREPLIED shares, on CLOSE_WAIT or ESTABLISHED entries without sockets, on asymmetric paths and late packets.
+    """Fires on UNREPLIED shares, on CLOSE_WAIT or ESTABLISHED entries without sockets, on asymmetric paths and late
+    packets.
 
     Not syn-flood-or-ddos: there UNREPLIED entries are SYN_SENT from many sources at once.
     """
@@ -109,31 +175,60 @@ def one_direction_is_not_seen(case: Case) -> Iterator[Finding]:
     full = fullness(case)
     late = long_unreplied(case)
     if late:
-        clues.add(0.85, f"entries ESTABLISHED yet UNREPLIED with {(late[0].remaining_s or 0) / DAY_S:.1f} days left: late packets of closed connections were picked up mid-stream",
-                  *(e.origin for e in late[:3]))
+        clues.add(
+            0.85,
+            f"entries ESTABLISHED yet UNREPLIED with {(late[0].remaining_s or 0) / DAY_S:.1f} days left: late packets "
+            "of closed connections were picked up mid-stream",
+            *(e.origin for e in late[:3]),
+        )
     for _, table in case.compositions:
         if table.rows >= ENOUGH_ROWS and table.unreplied > LARGE_SHARE * table.rows:
             clues.add(0.6, f"{table.unreplied} of {table.rows} listed entries never saw a reply", table.first)
-        waiting = table.by_state.get("CLOSE_WAIT", 0) + table.by_state.get("FIN_WAIT", 0) + table.by_state.get("LAST_ACK", 0)
+        waiting = (
+            table.by_state.get("CLOSE_WAIT", 0) + table.by_state.get("FIN_WAIT", 0) + table.by_state.get("LAST_ACK", 0)
+        )
         if table.rows >= ENOUGH_ROWS and waiting > LARGE_SHARE * table.rows:
             clues.add(0.6, f"{waiting} of {table.rows} listed entries wait for the second half of a close", table.first)
     if full.state == "yes" or case.said("conntrack") is not None:
-        clues.said(0.5, "UNREPLIED entries are reported", "without unreplied", "unreplied entries", "number of unreplied", "unreplied*entries", "most*unreplied", "mostly unreplied", "% unreplied", "all unreplied")
-        clues.said(0.55, "CLOSE_WAIT entries without matching sockets", "close_wait records", "number of close_wait", "close_wait*netstat", "close_wait entries", "entries in close_wait", "conntrack*close_wait", "table and netstat disagree")
-        clues.said(0.7, "the two directions take different paths", "asymmetric", "direct routing mode", "lvs-dr", "direct server return", "dsr mode", "returns through", "return traffic*different", "one-way", "one direction",
-                   "only sees one", "sees only one", "straight to the client", "does not see the reply", "bypasses the", "only one side", "return path", "state*incomplete")
-        clues.said(0.4, "ends are missed", "not all sockets are closed properly", "missed fin", "never sees the fin", "no fin", "without closing", "connections are not closed", "half-open", "half open", "half-closed",
-                   "netstat shows no", "netstat*shows no such")
-        clues.said(0.45, "out-of-window packets were let through", "be_liberal*afterwards", "be_liberal*full", "tcp_loose")
+        clues.said(
+            0.5,
+            "UNREPLIED entries are reported",
+            "without unreplied|unreplied entries|number of unreplied|unreplied*entries|most*unreplied|"
+            "mostly unreplied|% unreplied|all unreplied",
+        )
+        clues.said(
+            0.55,
+            "CLOSE_WAIT entries without matching sockets",
+            "close_wait records|number of close_wait|close_wait*netstat|close_wait entries|entries in close_wait|"
+            "conntrack*close_wait|table and netstat disagree",
+        )
+        clues.said(
+            0.7,
+            "the two directions take different paths",
+            "asymmetric|direct routing mode|lvs-dr|direct server return|dsr mode|returns through|"
+            "return traffic*different|one-way|one direction|only sees one|sees only one|straight to the client|"
+            "does not see the reply|bypasses the|only one side|return path|state*incomplete",
+        )
+        clues.said(
+            0.4,
+            "ends are missed",
+            "not all sockets are closed properly|missed fin|never sees the fin|no fin|without closing|"
+            "connections are not closed|half-open|half open|half-closed|netstat shows no|netstat*shows no such",
+        )
+        clues.said(0.45, "out-of-window packets were let through", "be_liberal*afterwards|be_liberal*full|tcp_loose")
     if clues:
-        unreplied_only = case.occupancy is not None and case.occupancy < 0.9 and full.state == "no" and case.said("unreplied")
+        unreplied_only = (
+            case.occupancy is not None and case.occupancy < 0.9 and full.state == "no" and case.said("unreplied")
+        )
         if unreplied_only:
             fixes: tuple[str, ...] = ("rate-limit-or-block-source", "shorten-timeouts", "none")
-        elif case.said("direct routing", "lvs", "dsr", "asymmetric", "conntrackd") and full.state != "yes":
+        elif case.said("direct routing|lvs|dsr|asymmetric|conntrackd") and full.state != "yes":
             fixes = ("notrack", "drop-invalid-or-be-liberal", "shorten-timeouts")
         else:
             fixes = ("shorten-timeouts", "notrack", "disable-tcp-loose")
-        yield clues.finding(*fixes, severity="info" if unreplied_only else "degraded", confirm=(ASK_SOCKETS, ASK_STATES))
+        yield clues.finding(
+            *fixes, severity="info" if unreplied_only else "degraded", confirm=(ASK_SOCKETS, ASK_STATES)
+        )
 
 
 @rule("invalid-out-of-window", needs=("text", "counters"))
@@ -143,21 +238,47 @@ def packets_called_invalid(case: Case) -> Iterator[Finding]:
     Not a full table: the entry exists. A few hundred ``invalid`` among millions of packets are normal and stay quiet.
     """
     clues = Clues(case, "invalid-out-of-window")
-    clues.said(0.7, "packets are marked INVALID", "marks it invalid", "marked invalid", "marked as invalid", "ctstate invalid", "ct state invalid", "state invalid", "conntrack*invalid", "invalid packets", "considered invalid",
-               "blocked invalid", "invalid*dropped")
-    clues.said(0.5, "sequence numbers leave the window", "outside the window", "out of window", "out-of-window", "outside of window", "seq is over the upper bound", "ack is under the lower bound", "ack is over the upper", "seq is under")
-    clues.said(0.4, "connections are reset", "connection reset by peer", "answers rst", "sends rst", "sends a rst", "tcp reset", "spurious reset", "connection reset", "unexpected rst", "with a reset", "with rst", "with an rst", "are reset", "get reset", "reset by peer", "econnreset")
+    clues.said(
+        0.7,
+        "packets are marked INVALID",
+        "marks it invalid|marked invalid|marked as invalid|ctstate invalid|ct state invalid|state invalid|"
+        "conntrack*invalid|invalid packets|considered invalid|blocked invalid|invalid*dropped",
+    )
+    clues.said(
+        0.5,
+        "sequence numbers leave the window",
+        "outside the window|out of window|out-of-window|outside of window|seq is over the upper bound|"
+        "ack is under the lower bound|ack is over the upper|seq is under",
+    )
+    clues.said(
+        0.4,
+        "connections are reset",
+        "connection reset by peer|answers rst|sends rst|sends a rst|tcp reset|spurious reset|connection reset|"
+        "unexpected rst|with a reset|with rst|with an rst|are reset|get reset|reset by peer|econnreset",
+    )
     if case.log("ct-invalid"):
         clues.add(0.7, "the kernel logs why packets are invalid", case.log("ct-invalid")[0].origin)
-    clues.said(0.65, "packets leave with an address that should have been translated", "instead of the virtual ip", "instead of the service ip", "instead of the vip", "wrong source ip", "wrong source address", "own address instead", "not translated", "untranslated", "without nat", "not natted",
-               "un-natted", "not snat", "pod ip leaks", "pod ip as source", "real ip instead", "source ip of the pod", "unnatted", "leave without being masqueraded", "leaks packets")
-    marked = case.said("invalid", "out of window", "outside the window", "out-of-window", "be_liberal", "rst", "reset") or case.log("ct-invalid")
+    clues.said(
+        0.65,
+        "packets leave with an address that should have been translated",
+        "instead of the virtual ip|instead of the service ip|instead of the vip|wrong source ip|"
+        "wrong source address|own address instead|not translated|untranslated|without nat|not natted|un-natted|"
+        "not snat|pod ip leaks|pod ip as source|real ip instead|source ip of the pod|unnatted|"
+        "leave without being masqueraded|leaks packets",
+    )
+    marked = case.said("invalid|out of window|outside the window|out-of-window|be_liberal|rst|reset") or case.log(
+        "ct-invalid"
+    )
     if clues and marked:
         if fullness(case).state == "yes":
             clues.against(0.5)
-        if case.said("direct routing", "asymmetric", "lvs", "direct server return", "unreplied"):
+        if case.said("direct routing|asymmetric|lvs|direct server return|unreplied"):
             clues.against(0.6)
-        if case.counters and case.counters.get("invalid", 0) < 5000 and not case.said("marks it invalid", "marked invalid", "marked as invalid"):
+        if (
+            case.counters
+            and case.counters.get("invalid", 0) < 5000
+            and not case.said("marks it invalid|marked invalid|marked as invalid")
+        ):
             clues.against(0.4)
         yield clues.finding("drop-invalid-or-be-liberal", "upgrade-component", "notrack")
 

@@ -14,12 +14,25 @@ from tablefull.rules.finding import Ask, Finding
 from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
 
-ASK_TABLES = Ask("Which iptables tables exist, without creating one by looking?", "cat /proc/net/ip_tables_names /proc/net/ip6_tables_names",
-                 "nat in the list means that tracking was loaded with it on kernels before 4.14; an absent nat means something else asked")
-ASK_MODULES = Ask("Which modules hold connection tracking?", "grep -E 'conntrack|nat|state' /proc/modules",
-                  "the fourth column names who uses it: a rule's match, NAT, a helper, or nothing at all")
-ASK_BRIDGE = Ask("Do bridged frames pass through iptables?", "cat /proc/sys/net/bridge/bridge-nf-call-iptables",
-                 "1 on a host that only bridges means that every guest's packets are tracked here")
+ASK_TABLES = Ask(
+    "Which iptables tables exist, without creating one by looking?",
+    "cat /proc/net/ip_tables_names /proc/net/ip6_tables_names",
+    "nat in the list means that tracking was loaded with it on kernels before 4.14; an absent nat means something "
+    "else asked",
+)
+ASK_MODULES = Ask(
+    "Which modules hold connection tracking?",
+    "grep -E 'conntrack|nat|state' /proc/modules",
+    "the fourth column names who uses it: a rule's match, NAT, a helper, or nothing at all",
+)
+ASK_BRIDGE = Ask(
+    "Do bridged frames pass through iptables?",
+    "cat /proc/sys/net/bridge/bridge-nf-call-iptables",
+    "1 on a host that only bridges means that every guest's packets are tracked here",
+)
+
+
+BOOTING_S = 60  # a table that is full this soon was not filled by traffic
 
 
 def tracking_rules(host: HostFacts) -> list[FwRule]:
@@ -31,10 +44,11 @@ def bare_hosts(case: Case) -> list[tuple[HostFacts, tuple[Origin, ...]]]:
     """Hosts whose firewall was listed and holds no rule that needs tracking."""
     bare = []
     for host in case.hosts:
-        listed = [*host.of(FwListing), *host.of(FwChain)]
+        listed = [one.origin for one in host.of(FwListing) if one.standing == "shown"]
+        listed += [one.origin for one in host.of(FwChain) if one.standing == "shown"]
         if listed and not tracking_rules(host):
             rules = list(host.of(FwRule))
-            bare.append((host, tuple(one.origin for one in [*listed[:3], *rules[:2]])))
+            bare.append((host, (*listed[:3], *(one.origin for one in rules[:2]))))
     return bare
 
 
@@ -42,8 +56,8 @@ def bare_hosts(case: Case) -> list[tuple[HostFacts, tuple[Origin, ...]]]:
 def tracking_without_a_rule_that_needs_it(case: Case) -> Iterator[Finding]:
     """Fires where tracking is active and nothing shown asks for it, or where the traffic tracked gains nothing from it.
 
-    Not bridge-nf, which is how a guest's packets get here; both hold on a bridging host. Quiet where NAT is in use and only
-    the limit is in question.
+    Not bridge-nf, which is how a guest's packets get here; both hold on a bridging host. Quiet where NAT is in use and
+    only the limit is in question.
     """
     clues = Clues(case, "unneeded-tracking")
     full = fullness(case)
@@ -52,38 +66,75 @@ def tracking_without_a_rule_that_needs_it(case: Case) -> Iterator[Finding]:
     needed = [one for host in case.hosts for one in tracking_rules(host)]
     if bare and active and not needed:
         names = " and ".join(host.name for host, _ in bare)
-        clues.add(0.85, f"no rule shown on {names} needs connection tracking, yet it is active", *(origin for _, lines in bare for origin in lines[:2]))
+        clues.add(
+            0.85,
+            f"no rule shown on {names} needs connection tracking, yet it is active",
+            *(origin for _, lines in bare for origin in lines[:2]),
+        )
     listed_nat = next((one for one in case.of(FwListing) if one.table == "nat"), None)
     started = kernel_modules.listing_nat_starts_tracking(case.kernel)
     if listed_nat is not None and not needed and active and started.value:
-        clues.add(0.7, "listing the nat table loads and starts tracking on this kernel", listed_nat.origin, basis=started.basis)
+        clues.add(
+            0.7,
+            "listing the nat table loads and starts tracking on this kernel",
+            listed_nat.origin,
+            basis=started.basis,
+        )
     loaded = {one.name: one for one in case.of(Module)}
     nat_names = ("iptable_nat", "nf_nat_ipv4", "nf_nat", "ip_nat")
     nat_module = next((loaded[name] for name in nat_names if name in loaded), None) or next(
-        (one for one in loaded.values() if any(name in nat_names for name in one.used_by)), None)
-    if nat_module is not None and active and not needed and (bare or started.value or case.said("no nat", "nothing in iptables", "no rules", "empty chains", denied=True)):
+        (one for one in loaded.values() if any(name in nat_names for name in one.used_by)), None
+    )
+    if (
+        nat_module is not None
+        and active
+        and not needed
+        and (bare or started.value or case.said("no nat|nothing in iptables|no rules|empty chains", denied=True))
+    ):
         clues.add(0.7, f"{nat_module.name} is loaded and no NAT rule is shown", nat_module.origin)
-    if active or case.said("nf_conntrack", "ip_conntrack"):
-        clues.said(0.7, "no rule is said to need it", "no iptables rules", "no rules", "without any rules", "nobody configured nat", "not configured nat", "no stateful rule", "no nat or", "no firewall rules", "empty chains", "nothing in iptables",
-                   "don't use iptables", "do not use iptables", "not using iptables", "iptables is not used", "no firewall", "firewall is off", "firewall disabled", "iptables is empty", "does not need a firewall",
-                   "并不需要防火墙", "не нужен") if not needed else None
-        for phrase in ("nobody configured nat", "no iptables rules", "no nat", "not using nat", "does not do nat", "no firewall rule", "does not route"):
+    if active or case.said("nf_conntrack|ip_conntrack"):
+        clues.said(
+            0.7,
+            "no rule is said to need it",
+            "no iptables rules|no rules|without any rules|nobody configured nat|not configured nat|"
+            "no stateful rule|no nat or|no firewall rules|empty chains|nothing in iptables|don't use iptables|"
+            "do not use iptables|not using iptables|iptables is not used|no firewall|firewall is off|"
+            "firewall disabled|iptables is empty|does not need a firewall|并不需要防火墙|не нужен",
+        ) if not needed else None
+        for phrase in (
+            "nobody configured nat",
+            "no iptables rules",
+            "no nat",
+            "not using nat",
+            "does not do nat",
+            "no firewall rule",
+            "does not route",
+        ):
             denied = case.said(phrase, denied=True)
             if denied is not None and not needed:
                 clues.add(0.55, "the report says that nothing there asks for NAT or state", denied, basis="unknown")
                 break
-        clues.said(0.75, "tunnel traffic between hosts is tracked", "tunnel traffic", "tunnel packets", "vxlan*entries", "vxlan*entry", "gre*entries", "geneve*entries", "entries*vxlan", "entries*gre", "entries*tunnel", "overlay traffic*tracked",
-                   "dport=4789", "dport=8472", "dport=6081")
-        clues.said(0.45, "the rules only open ports", "only opens the intended ports", "only opens", "simple firewall", "only accept rules", "internal network", "behind a firewall", "trusted network")
-        clues.said(0.4, "that machine does no NAT", "does not do nat at all", "not do nat", "no nat at all", "does no nat")
-    tunnel = case.said("vxlan*entr", "entr*vxlan", "tunnel", "gre*entr", "entr*gre", "dport=4789", "dport=8472", "dport=6081", "vxlan mode")
-    if case.said("kube-proxy", "kubernetes", "docker") and not tunnel:
+        clues.said(
+            0.75,
+            "tunnel traffic between hosts is tracked",
+            "tunnel traffic|tunnel packets|vxlan*entries|vxlan*entry|gre*entries|geneve*entries|entries*vxlan|"
+            "entries*gre|entries*tunnel|overlay traffic*tracked|dport=4789|dport=8472|dport=6081",
+        )
+        clues.said(
+            0.45,
+            "the rules only open ports",
+            "only opens the intended ports|only opens|simple firewall|only accept rules|internal network|"
+            "behind a firewall|trusted network",
+        )
+        clues.said(0.4, "that machine does no NAT", "does not do nat at all|not do nat|no nat at all|does no nat")
+    tunnel = case.said("vxlan*entr|entr*vxlan|tunnel|gre*entr|entr*gre|dport=4789|dport=8472|dport=6081|vxlan mode")
+    if case.said("kube-proxy|kubernetes|docker") and not tunnel:
         clues.against(0.5)
     if not clues:
         return
     if full.state != "yes":
         clues.against(0.5)
-    bridging = case.said("dom0", "domu", "xen", "xcp", "hypervisor", "bridge") and not case.said("vxlan", "gre ")
+    bridging = case.said("dom0|domu|xen|xcp|hypervisor|bridge") and not case.said("vxlan|gre ")
     if tunnel or (needed and not bare):
         fixes: tuple[str, ...] = ("notrack", "shorten-timeouts", "raise-max")
     elif bridging:
@@ -106,31 +157,79 @@ def entries_are_never_freed(case: Case) -> Iterator[Finding]:
     full = fullness(case)
     wrapped = next((value for value, _ in case.counts if value >= 2**31), None)
     if wrapped is not None:
-        clues.add(0.9, f"a count of {wrapped} is a counter that wrapped below zero", *(origin for value, origin in case.counts if value == wrapped))
-    early = [line for line in case.log("table-full") if line.stamp and line.stamp.uptime_s is not None and line.stamp.uptime_s < 60 and not line.quoted]
-    link = case.said("link up", "link becomes ready", "no network after boot", "nothing else is running yet")
+        clues.add(
+            0.9,
+            f"a count of {wrapped} is a counter that wrapped below zero",
+            *(origin for value, origin in case.counts if value == wrapped),
+        )
+    early = [
+        (line.stamp.uptime_s, line.origin)
+        for line in case.log("table-full")
+        if line.stamp and line.stamp.uptime_s is not None and line.stamp.uptime_s < BOOTING_S and not line.quoted
+    ]
+    link = case.said("link up|link becomes ready|no network after boot|nothing else is running yet")
     if early and link and case.kernel is not None:
-        clues.add(0.75, f"the table is full {early[0].stamp.uptime_s:.0f} s after boot, before there was traffic", early[0].origin, link)  # type: ignore[union-attr]
+        why = f"the table is full {early[0][0]:.0f} s after boot, before there was traffic"
+        clues.add(0.75, why, early[0][1], link)
     listed = case.listed
     printed = [line for line in case.log("table-full") if line.netns is None]
     highest = max(listed, key=lambda one: one[0], default=(0, None))
-    if highest[1] is not None and printed and case.max is not None and case.max.number and highest[0] < 0.1 * case.max.number and not case.counts:
-        clues.add(0.6, f"the kernel calls the table full while a listing shows {highest[0]} of {case.max.number} entries", highest[1], case.max.origin)
+    if (
+        highest[1] is not None
+        and printed
+        and case.max is not None
+        and case.max.number
+        and highest[0] < 0.1 * case.max.number
+        and not case.counts
+    ):
+        clues.add(
+            0.6,
+            f"the kernel calls the table full while a listing shows {highest[0]} of {case.max.number} entries",
+            highest[1],
+            case.max.origin,
+        )
     if case.counts and listed:
         most, least = max(case.counts, key=lambda one: one[0]), min(listed, key=lambda one: one[0])
-        if most[0] > 4 * max(least[0], 1) and most[0] - least[0] > 100 and not case.said("falls at once", "back after", "drops at once"):
+        if (
+            most[0] > 4 * max(least[0], 1)
+            and most[0] - least[0] > 100
+            and not case.said("falls at once|back after|drops at once")
+        ):
             clues.add(0.7, f"the kernel counts {most[0]} entries and the listing shows {least[0]}", most[1], least[1])
-    clues.said(0.6, "the count only grows", "only ever grows", "only grows", "never decreas", "never goes down", "never drops", "never freed", "keeps growing", "does not go down", "doesn't go down", "not decrease", "only increases",
-               "never come back", "does not bring the counter back", "只增不减", "leak*conntrack", "conntrack*leak", "conntrack leak", "never released", "not released", "counter*drift", "out of sync", "stops drifting",
-               "不再下降", "monotonically")
-    clues.said(0.5, "a module outside the kernel holds entries", "pf_ring", "fullconenat", "fullcone module", "fullconenat 模块", "out-of-tree", "third-party module", "kernel module*loaded", "xt_ndpi", "openvswitch module", "natflow", "shortcut-fe", "sfe ")
-    clues.said(0.5, "it is tied to a kernel version", "some kernels", "after upgrading the kernel", "after kernel upgrade", "since kernel", "new kernel", "kernel bug", "regression", "older kernel*fine", "fixed in*kernel", "have a fix", "downgrad*kernel")
-    clues.said(0.35, "an empty table is called full", "table is empty", "conntrack -l*0 flow entries", "shows 0 entries", "only*entries*listed", "count*0*full")
+    clues.said(
+        0.6,
+        "the count only grows",
+        "only ever grows|only grows|never decreas|never goes down|never drops|never freed|keeps growing|"
+        "does not go down|doesn't go down|not decrease|only increases|never come back|"
+        "does not bring the counter back|只增不减|leak*conntrack|conntrack*leak|conntrack leak|never released|"
+        "not released|counter*drift|out of sync|stops drifting|不再下降|monotonically",
+    )
+    clues.said(
+        0.5,
+        "a module outside the kernel holds entries",
+        "pf_ring|fullconenat|fullcone module|fullconenat 模块|out-of-tree|third-party module|kernel module*loaded|"
+        "xt_ndpi|openvswitch module|natflow|shortcut-fe|sfe ",
+    )
+    clues.said(
+        0.5,
+        "it is tied to a kernel version",
+        "some kernels|after upgrading the kernel|after kernel upgrade|since kernel|new kernel|kernel bug|"
+        "regression|older kernel*fine|fixed in*kernel|have a fix|downgrad*kernel",
+    )
+    clues.said(
+        0.35,
+        "an empty table is called full",
+        "table is empty|conntrack -l*0 flow entries|shows 0 entries|only*entries*listed|count*0*full",
+    )
     if clues and (full.state == "yes" or wrapped or clues.weight >= 0.5):
-        if full.state != "yes" and wrapped is None and not case.said("leak", "drift", "out of sync"):
+        if full.state != "yes" and wrapped is None and not case.said("leak|drift|out of sync"):
             clues.against(0.55)
-        component = case.said("pf_ring", "fullcone", "module", "模块", "third-party")
-        fixes = ("upgrade-component", "unload-modules", "upgrade-kernel") if component and not early else ("upgrade-kernel", "flush-entries", "upgrade-component")
+        component = case.said("pf_ring|fullcone|module|模块|third-party")
+        fixes = (
+            ("upgrade-component", "unload-modules", "upgrade-kernel")
+            if component and not early
+            else ("upgrade-kernel", "flush-entries", "upgrade-component")
+        )
         yield clues.finding(*fixes)
 
 
@@ -143,34 +242,83 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
     clues = Clues(case, "config-overwritten")
     for name in ("nf_conntrack_max", "nf_conntrack_buckets", "hashsize", "nf_conntrack_tcp_timeout_established"):
         wanted: Setting | None = case.setting(name, "configured")
-        shown: Setting | None = next((one for one in case.settings(name) if one.standing == "shown" and wanted is not None and one.number != wanted.number), None)
+        shown: Setting | None = next(
+            (
+                one
+                for one in case.settings(name)
+                if one.standing == "shown" and wanted is not None and one.number != wanted.number
+            ),
+            None,
+        )
         if wanted is not None and shown is not None and wanted.number is not None and shown.number is not None:
-            clues.add(0.75, f"{name} is configured as {wanted.number} and reads {shown.number}", wanted.origin, shown.origin)
+            clues.add(
+                0.75, f"{name} is configured as {wanted.number} and reads {shown.number}", wanted.origin, shown.origin
+            )
     from tablefull.rules.timeouts import shipped_close_wait
 
     close_wait = shipped_close_wait(case)
     if close_wait is not None and close_wait[0] >= 600:
         one = case.setting("nf_conntrack_tcp_timeout_close_wait")
         assert one is not None
-        clues.add(0.85, f"close_wait entries live {close_wait[0]} s, where the kernel's own timeout is {close_wait[1]} s: kube-proxy sets 3600", one.origin)
-    clues.said(0.5, "a program that writes it is running", "why 131072", "back to 131072", "conntrack_max*131072*why", "until i restart", "before manually restarting", "have to run sysctl", "manually after", "by hand afterwards", "run it again by hand", "until the next reboot", "sysctl -p*again", "sysctl --system*again")
-    clues.said(0.75, "the value is not in force after a restart", "not in force", "after a restart*default", "after reboot*default", "after a reboot*default", "not applied", "isn't applied", "not persist", "not survive", "does not stick", "doesn't stick",
-               "after reboot*back", "after a reboot*back", "resets to", "reset to*default", "reverts", "goes back to", "falls back to the default", "set back to", "back to 65536", "back to 262144", "value is ignored", "is ignored at boot",
-               "not taking effect", "no effect after reboot", "lost after reboot", "overwritten", "overwrites", "overrides", "overridden", "gets reset", "keeps resetting", "not honored", "not honoured", "not respected", "is not set at boot",
-               "gone after a reboot")
-    missing = case.said("cannot stat /proc/sys/net*conntrack", "cannot stat /proc/sys/net/netfilter", "couldn't write*conntrack", "conntrack*no such file", "conntrack*unknown key", "unknown key*conntrack", "error*net.netfilter*unknown",
-                        "open /proc/sys/net/netfilter*no such file", "cannot stat /proc/sys/net/bridge", "bridge-nf*no such file", "cannot stat /proc/sys/net/ipv4/netfilter", "cannot stat /proc/sys/net/nf_conntrack")
+        clues.add(
+            0.85,
+            f"close_wait entries live {close_wait[0]} s, where the kernel's own timeout is {close_wait[1]} s: "
+            "kube-proxy sets 3600",
+            one.origin,
+        )
+    clues.said(
+        0.5,
+        "a program that writes it is running",
+        "why 131072|back to 131072|conntrack_max*131072*why|until i restart|before manually restarting|"
+        "have to run sysctl|manually after|by hand afterwards|run it again by hand|until the next reboot|"
+        "sysctl -p*again|sysctl --system*again",
+    )
+    clues.said(
+        0.75,
+        "the value is not in force after a restart",
+        "not in force|after a restart*default|after reboot*default|after a reboot*default|not applied|"
+        "isn't applied|not persist|not survive|does not stick|doesn't stick|after reboot*back|after a reboot*back|"
+        "resets to|reset to*default|reverts|goes back to|falls back to the default|set back to|back to 65536|"
+        "back to 262144|value is ignored|is ignored at boot|not taking effect|no effect after reboot|"
+        "lost after reboot|overwritten|overwrites|overrides|overridden|gets reset|keeps resetting|not honored|"
+        "not honoured|not respected|is not set at boot|gone after a reboot",
+    )
+    missing = case.said(
+        "cannot stat /proc/sys/net*conntrack|cannot stat /proc/sys/net/netfilter|couldn't write*conntrack|"
+        "conntrack*no such file|conntrack*unknown key|unknown key*conntrack|error*net.netfilter*unknown|"
+        "open /proc/sys/net/netfilter*no such file|cannot stat /proc/sys/net/bridge|bridge-nf*no such file|"
+        "cannot stat /proc/sys/net/ipv4/netfilter|cannot stat /proc/sys/net/nf_conntrack"
+    )
     if missing is not None:
         clues.add(0.75, "the key did not exist when the value was written: the module was not loaded yet", missing)
-    clues.said(0.5, "the key does not exist yet when sysctl runs at boot", "key does not exist yet", "module*not loaded", "not loaded there", "before the module", "module is not loaded", "conntrack is not loaded", "loaded later", "load order")
-    clues.said(0.5, "another program writes the same key", "changed net.netfilter", "kube-proxy changed", "kube-proxy sets", "kube-proxy*overwrit", "docker*overwrit", "firewalld*reset", "tuned*", "resets*nf_conntrack_max", "because kube-proxy")
-    clues.said(0.6, "tracking is missing where NAT needs it", "table does not exist*nat", "can't initialize iptables table nat", "table 'nat': table does not exist", "conntrack*disabled by default", "disable_ve0")
+    clues.said(
+        0.5,
+        "the key does not exist yet when sysctl runs at boot",
+        "key does not exist yet|module*not loaded|not loaded there|before the module|module is not loaded|"
+        "conntrack is not loaded|loaded later|load order",
+    )
+    clues.said(
+        0.5,
+        "another program writes the same key",
+        "changed net.netfilter|kube-proxy changed|kube-proxy sets|kube-proxy*overwrit|docker*overwrit|"
+        "firewalld*reset|tuned*|resets*nf_conntrack_max|because kube-proxy",
+    )
+    clues.said(
+        0.6,
+        "tracking is missing where NAT needs it",
+        "table does not exist*nat|can't initialize iptables table nat|table 'nat': table does not exist|"
+        "conntrack*disabled by default|disable_ve0",
+    )
     if clues:
         if fullness(case).state == "yes" and clues.weight < 0.8 and close_wait is None:
             clues.against(0.5)
         if case.log("expectation-full"):
             clues.against(0.3)
-        floor = any(one.number == 131072 for one in case.settings("nf_conntrack_max")) and case.said("kube", "k8s")
-        kubernetes = close_wait is not None or floor or case.said("kube-proxy changed", "kube-proxy sets", "kube-proxy overw")
-        fixes = ("configure-kube-proxy", "shorten-timeouts", "persist-config") if kubernetes else ("persist-config", "configure-kube-proxy")
+        floor = any(one.number == 131072 for one in case.settings("nf_conntrack_max")) and case.said("kube|k8s")
+        kubernetes = close_wait is not None or floor or case.said("kube-proxy changed|kube-proxy sets|kube-proxy overw")
+        fixes = (
+            ("configure-kube-proxy", "shorten-timeouts", "persist-config")
+            if kubernetes
+            else ("persist-config", "configure-kube-proxy")
+        )
         yield clues.finding(*fixes, severity="degraded" if fullness(case).state == "yes" else "info")

@@ -8,19 +8,27 @@ from tablefull.rules.clues import Clues
 from tablefull.rules.finding import Ask, Finding
 from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
-from tablefull.rules.timeouts import ENOUGH_ROWS, LARGE_SHARE
+from tablefull.rules.timeouts import ENOUGH_ROWS
 
 TALKER_SHARE = 0.5  # one source with half the listed entries is a talker, not a sample's accident
 
-ASK_PORTS = Ask("Which protocol and port fill the table?",
-                "head -n 5000 /proc/net/nf_conntrack | grep -o '^ipv[46] *[0-9]* *[a-z]*\\|dport=[0-9]*' | sort | uniq -c | sort -rn | head",
-                "udp with dport=53 is DNS; one high port with many addresses is a peer-to-peer program or a tunnel")
-ASK_SOURCES = Ask("Which source address has the most entries?", "head -n 5000 /proc/net/nf_conntrack | grep -o 'src=[^ ]*' | sort | uniq -c | sort -rn | head",
-                  "one address far above the rest is a talker to stop; none means the load itself")
+ASK_PORTS = Ask(
+    "Which protocol and port fill the table?",
+    "head -n 5000 /proc/net/nf_conntrack | grep -o '^ipv[46] *[0-9]* *[a-z]*\\|dport=[0-9]*' | sort | uniq -c | sort "
+    "-rn | head",
+    "udp with dport=53 is DNS; one high port with many addresses is a peer-to-peer program or a tunnel",
+)
+ASK_SOURCES = Ask(
+    "Which source address has the most entries?",
+    "head -n 5000 /proc/net/nf_conntrack | grep -o 'src=[^ ]*' | sort | uniq -c | sort -rn | head",
+    "one address far above the rest is a talker to stop; none means the load itself",
+)
 
 
 def talker(case: Case) -> tuple[str, float, Origin] | None:
-    """The source address with most listed entries, its share and a line, where it holds at least half of a real listing."""
+    """The source address with most listed entries, its share and a line, where it holds at least half of a real
+    listing.
+    """
     for _, table in case.compositions:
         if table.rows < ENOUGH_ROWS:
             continue
@@ -44,18 +52,38 @@ def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
             port, count = table.by_dport.most_common(1)[0]
             clues.add(0.75, f"{datagrams} of {table.rows} listed entries are UDP, {count} of them {port}", table.first)
     if full.state == "yes" or case.occupancy is not None:
-        clues.said(0.7, "a DNS server's queries are tracked", "dns server", "powerdns", "unbound", "bind9", "named", "nameserver", "recursive dns", "resolver", "only dns", "dnsdist", "knot", "authoritative", "port 53", "dport 53", "dport=53",
-                   "concurrent dns queries", "dns queries", "dns traffic", "dnsmasq", "coredns", "pihole", "pi-hole")
-        clues.said(0.55, "UDP traffic is named", "udp tracker", "udp*tracker", "udp 514", "syslog farm", "syslog never", "syslog server", "syslog stream", "syslog traffic", "rsyslog", "over udp", "udp packets", "udp traffic", "udp connections", "udp flows", "udp entries", "statsd", "syslog*udp", "udp*syslog", "quic", "netflow", "sflow", "snmp", "ntp server", "over udp",
-                   "dht", "voip", "rtp", "game server*udp", "each packet*new entry", "udp source port", "vxlan*udp source port", "radius")
-        clues.said(0.3, "each inner flow is a new UDP entry", "vxlan*entry", "geneve*entry")
+        clues.said(
+            0.7,
+            "a DNS server's queries are tracked",
+            "dns server|powerdns|unbound|bind9|named|nameserver|recursive dns|resolver|only dns|dnsdist|knot|"
+            "authoritative|port 53|dport 53|dport=53|concurrent dns queries|dns queries|dns traffic|dnsmasq|"
+            "coredns|pihole|pi-hole",
+        )
+        clues.said(
+            0.55,
+            "UDP traffic is named",
+            "udp tracker|udp*tracker|udp 514|syslog farm|syslog never|syslog server|syslog stream|syslog traffic|"
+            "rsyslog|over udp|udp packets|udp traffic|udp connections|udp flows|udp entries|statsd|syslog*udp|"
+            "udp*syslog|quic|netflow|sflow|snmp|ntp server|over udp|dht|voip|rtp|game server*udp|"
+            "each packet*new entry|udp source port|vxlan*udp source port|radius",
+        )
+        clues.said(0.3, "each inner flow is a new UDP entry", "vxlan*entry|geneve*entry")
     if clues:
         if full.state != "yes":
             clues.against(0.5)
-        # Cluster DNS is reached through a translated service address, which needs its entry: not tracking would break it.
-        services = case.said("kubernetes", "k8s", "coredns", "kube-dns", "eks", "gke", "aks") and not case.said("vxlan", "hostnetwork")
-        fixes = ("raise-max", "fix-dns-path", "configure-kube-proxy", "shorten-timeouts") if services else ("notrack", "shorten-timeouts", "raise-max")
-        if case.said("load balancer", "published", "-p ", "masquerade", "container", "docker") and not services and not case.said("dns", "port 53"):
+        # Cluster DNS is reached through a translated service address, which needs its entry: not tracking would break
+        # it.
+        services = case.said("kubernetes|k8s|coredns|kube-dns|eks|gke|aks") and not case.said("vxlan|hostnetwork")
+        fixes = (
+            ("raise-max", "fix-dns-path", "configure-kube-proxy", "shorten-timeouts")
+            if services
+            else ("notrack", "shorten-timeouts", "raise-max")
+        )
+        if (
+            case.said("load balancer|published|-p |masquerade|container|docker")
+            and not services
+            and not case.said("dns|port 53")
+        ):
             fixes = ("shorten-timeouts", "raise-max", "notrack")
         yield clues.finding(*fixes, confirm=(ASK_PORTS,))
 
@@ -73,25 +101,47 @@ def one_host_with_very_many_peers(case: Case) -> Iterator[Finding]:
         table = next(table for _, table in case.compositions if table.first == found[2])
         peers = len(table.by_destination)
         if peers > 0.5 * table.rows:
-            clues.add(0.75, f"{found[0]} holds {found[1]:.0%} of the listed entries, to {peers} different addresses", found[2])
-    relevant = full.state == "yes" or case.occupancy is not None or case.said("conntrack", "nat table", "nat")
+            clues.add(
+                0.75, f"{found[0]} holds {found[1]:.0%} of the listed entries, to {peers} different addresses", found[2]
+            )
+    relevant = full.state == "yes" or case.occupancy is not None or case.said("conntrack|nat table|nat")
     if relevant:
-        clues.said(0.75, "a peer-to-peer program is named", "bittorrent", "torrent", "emule", "edonkey", "kademlia", "p2p", "peer-to-peer", "peer to peer", "ipfs", "dht", "gnutella", " bt.", " bt ", "utorrent", "transmission", "qbittorrent", "xunlei",
-                   "thunder", "syncthing", "bitcoin", "ethereum node", "libp2p", "swarm", "storj", "chia", "monero", "tor relay", "tor exit", "i2p", "pcdn")
-        clues.said(0.75, "a scanner or crawler is named", "masscan", "nmap", "zmap", "crawler", "port scan", "portscan", "scanning", "scanner", "hping3", "web crawl", "spider", "brute force", "bruteforce", "ssh scan", "massdns", "subfinder", "nuclei")
-        clues.said(0.6, "one tenant or program opened most of the connections", "abuse", "the one workspace", "one workspace", "one pod that", "one container that", "opened all those", "opens all those", "one of the tenants", "a single pod", "a single container", "a single client",
-                   "a single host", "a single ip", "one specific ip", "from one ip", "from a single")
-        clues.said(0.4, "one inside host has most entries", "top source", "entries per inside address", "one host at", "one host with", "one client*thousand", "one ip*connections", "stopping the containers brings", "somebody on the lan", "one machine on")
+        clues.said(
+            0.75,
+            "a peer-to-peer program is named",
+            "bittorrent|torrent|emule|edonkey|kademlia|p2p|peer-to-peer|peer to peer|ipfs|dht|gnutella| bt.| bt |"
+            "utorrent|transmission|qbittorrent|xunlei|thunder|syncthing|bitcoin|ethereum node|libp2p|swarm|storj|"
+            "chia|monero|tor relay|tor exit|i2p|pcdn",
+        )
+        clues.said(
+            0.75,
+            "a scanner or crawler is named",
+            "masscan|nmap|zmap|crawler|port scan|portscan|scanning|scanner|hping3|web crawl|spider|brute force|"
+            "bruteforce|ssh scan|massdns|subfinder|nuclei",
+        )
+        clues.said(
+            0.6,
+            "one tenant or program opened most of the connections",
+            "abuse|the one workspace|one workspace|one pod that|one container that|opened all those|"
+            "opens all those|one of the tenants|a single pod|a single container|a single client|a single host|"
+            "a single ip|one specific ip|from one ip|from a single",
+        )
+        clues.said(
+            0.4,
+            "one inside host has most entries",
+            "top source|entries per inside address|one host at|one host with|one client*thousand|"
+            "one ip*connections|stopping the containers brings|somebody on the lan|one machine on",
+        )
         clues.said(0.45, "most entries have no answer yet", "without unreplied")
     if clues:
         if full.state == "no" and case.occupancy is None:
             clues.against(0.4)
-        if case.said("allowance", "security groups", "security group") and full.state != "yes":
+        if case.said("allowance|security groups|security group") and full.state != "yes":
             clues.against(0.6)
-        if case.said("udp tracker", "torrent*tracker", "tracker*udp", "udp*tracker"):
+        if case.said("udp tracker|torrent*tracker|tracker*udp|udp*tracker"):
             clues.against(0.45)
-        crawler = case.said("dht crawler", "crawler") and case.said("notrack", "udp", "dht")
-        masscan = case.said("masscan", "zmap", "nmap")
+        crawler = case.said("dht crawler|crawler") and case.said("notrack|udp|dht")
+        masscan = case.said("masscan|zmap|nmap")
         if crawler:
             fixes: tuple[str, ...] = ("notrack", "rate-limit-or-block-source", "raise-max")
         elif masscan:
