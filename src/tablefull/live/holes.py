@@ -2,6 +2,7 @@
 bytes.
 """
 
+import io
 import os
 
 MOST = 4096  # extents looked up; a file with more is read whole from there on
@@ -31,3 +32,37 @@ def extents(fd: int, size: int) -> list[tuple[int, int]]:
         found.append((start, end))
         at = end
     return found
+
+
+class Segments(io.RawIOBase):
+    """A sparse file as a stream of its data alone; a line's end stands for each hole."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd, self._parts = fd, extents(fd, size)
+        self._at = self._parts[0][0] if self._parts else 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fill from the run of data at hand."""
+        while self._parts:
+            end = self._parts[0][1]
+            data = os.pread(self._fd, min(len(buffer), end - self._at), self._at)
+            if data:
+                self._at += len(data)
+                buffer[: len(data)] = data
+                return len(data)
+            del self._parts[0]
+            if self._parts:
+                self._at = self._parts[0][0]
+                buffer[:1] = b"\n"
+                return 1
+        return 0
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if not self.closed:
+            os.close(self._fd)
+        super().close()
