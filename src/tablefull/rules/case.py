@@ -6,12 +6,13 @@ lines, and passes over what a sentence denies, so that "no SYN flood" is not evi
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TypeVar
 
 from tablefull.facts.claims import Claim
-from tablefull.facts.counters import CpuCounters, NetCounter, SocketStates
+from tablefull.facts.counters import CpuCounters, EntryStates, NetCounter, SocketStates
 from tablefull.facts.entry import Composition, EntryCount
 from tablefull.facts.host import Distribution, KernelRelease, Memory, Program, Slab
 from tablefull.facts.kernel_log import LogLine
@@ -66,13 +67,14 @@ class Case:
         if need == "text":
             return bool(self.text)
         if need == "entries":
-            return any(host.composition is not None for host in self.hosts)
+            return bool(self.compositions)
         return any(True for kind in _INPUTS[need] for _ in self.of(kind))
 
     @cached_property
     def compositions(self) -> list[tuple[HostFacts, Composition]]:
-        """Every host's table listing."""
-        return [(host, host.composition) for host in self.hosts if host.composition is not None]
+        """Every host's table listing, and the states somebody counted in one; those have no rows of their own."""
+        listings = [(host, host.composition) for host in self.hosts if host.composition and host.composition.rows]
+        return listings + [(host, _counted(one)) for host in self.hosts for one in host.of(EntryStates)]
 
     def log(self, kind: str) -> list[LogLine]:
         """The kernel-log messages of one kind."""
@@ -274,3 +276,10 @@ class Case:
     def _origin(self, at: int) -> Origin:
         _, starts, origins = self._indexed
         return origins[bisect_right(starts, at) - 1]
+
+
+def _counted(states: EntryStates) -> Composition:
+    by_state = Counter({name: count for name, count in states.by_state.items() if name not in ("UNREPLIED", "ASSURED")})
+    unreplied = states.by_state.get("UNREPLIED", 0)
+    rows = max(by_state.total(), unreplied, states.by_state.get("ASSURED", 0))
+    return Composition(first=states.origin, rows=rows, unreplied=unreplied, by_state=by_state)

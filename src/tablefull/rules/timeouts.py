@@ -71,7 +71,8 @@ def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
                 table.first,
             )
         elif (
-            table.rows < ENOUGH_ROWS
+            table.kept
+            and table.rows < ENOUGH_ROWS
             and established
             and table.remaining_over_3600_s == established
             and full.state != "no"
@@ -118,7 +119,7 @@ def short_connections_at_a_high_rate(case: Case) -> Iterator[Finding]:
         waiting = table.by_state.get("TIME_WAIT", 0)
         if table.rows >= ENOUGH_ROWS and waiting > LARGE_SHARE * table.rows:
             clues.add(0.8, f"{waiting} of {table.rows} listed entries are TIME_WAIT", table.first)
-        elif table.rows < ENOUGH_ROWS and waiting and waiting >= table.rows * 0.6:
+        elif table.kept and table.rows < ENOUGH_ROWS and waiting > table.rows * 0.6:
             clues.add(0.4, "the entries shown are TIME_WAIT", table.kept[0].origin)
     if full.state == "yes" or case.occupancy is not None or case.said("conntrack"):
         clues.said(0.65, "most entries are said to be TIME_WAIT", "time_wait|time-wait|timewait|time wait in")

@@ -48,7 +48,7 @@ def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
     full = fullness(case)
     for _, table in case.compositions:
         datagrams = table.by_l4proto.get("udp", 0)
-        if table.rows >= ENOUGH_ROWS and datagrams > 0.5 * table.rows:
+        if table.by_dport and table.rows >= ENOUGH_ROWS and datagrams > 0.5 * table.rows:
             port, count = table.by_dport.most_common(1)[0]
             clues.add(0.75, f"{datagrams} of {table.rows} listed entries are UDP, {count} of them {port}", table.first)
     if full.state == "yes" or case.occupancy is not None:
