@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from tablefull.facts.origin import Basis
+from tablefull.kernel import identity
 from tablefull.kernel.identity import KernelVersion
 
 Scope = Literal["netns", "host", "other"]
@@ -37,8 +38,9 @@ class Situation(Struct, kw_only=True):
 
     ``front_end`` is what manages the firewall: ufw, firewalld, iptables-services, iptables-persistent, iptables, nftables, uci
     (OpenWrt), kube-proxy, docker, xen, none or unknown. ``init`` is systemd, upstart, sysv, openrc, procd or unknown.
-    ``ports`` are ``udp/53``-like services worth untracking; ``table`` is kernel, container or cilium. ``cause`` is the finding
-    the plan answers first; ``look_alike`` names what it is instead of connection tracking.
+    ``ports`` are ``udp/53``-like services worth untracking (``gre``, ``esp`` and ``lo`` are understood too); ``table`` is kernel,
+    container or cilium. ``cause`` is the finding the plan answers first; ``look_alike`` names what it is instead of connection
+    tracking. ``builtin`` says whether connection tracking is compiled into the kernel; ``helper`` names the application helper.
     """
 
     host: str = "host"
@@ -67,3 +69,44 @@ class Situation(Struct, kw_only=True):
     ip_conntrack: bool = False
     look_alike: str | None = None
     component: str | None = None
+    builtin: bool | None = None
+    helper: str | None = None
+
+
+def compose(
+    fix_id: str,
+    situation: Situation,
+    answers: tuple[str, ...],
+    *,
+    title: str,
+    commands: tuple[str, ...],
+    verify: tuple[str, ...],
+    risk: str,
+    scope: Scope,
+    undo: tuple[str, ...] = (),
+    persist: tuple[str, ...] = (),
+    why: str = "",
+) -> Plan:
+    """A plan for this host. Where it was seen in a container, what belongs to the whole host says so first."""
+    if (situation.container or situation.table == "container") and scope == "host":
+        commands = (
+            "# type this on the machine that runs the container: inside it the setting is read-only or absent",
+            *commands,
+        )
+    basis: Basis = "unknown"
+    if situation.kernel is not None:
+        basis = "version" if identity.enterprise(situation.kernel) is None else "vendor"
+    return Plan(
+        id=fix_id,
+        host=situation.host,
+        title=title,
+        commands=commands,
+        undo=undo or ("# nothing on this host was changed, so there is nothing to take back",),
+        persist=persist or ("# nothing to add: it lasts as it is",),
+        verify=verify,
+        risk=risk,
+        scope=scope,
+        basis=basis,
+        answers=answers or ((situation.cause,) if situation.cause else ()),
+        why=why,
+    )
