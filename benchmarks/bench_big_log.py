@@ -61,7 +61,8 @@ def write(path: Path, size: int, share: float) -> None:
             lines = []
             for _ in range(20_000):
                 second += chance.random() < 0.2
-                stamp = f"Nov {1 + second // 86400 % 30:2d} {second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+                clock = f"{second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+                stamp = f"Nov {1 + second // 86400 % 30:2d} {clock}"
                 up = f"{8701000 + second}.{chance.randrange(1_000_000):06d}"
                 hot = chance.random() < share
                 text = f"kernel: [{up}] {chance.choice(HOT)}" if hot else chance.choice(QUIET)

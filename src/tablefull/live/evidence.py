@@ -264,7 +264,7 @@ def _walk(target: str, notes: list[Unread]) -> Iterator[_Found]:
 
 
 def _above(target: str) -> str:
-    """What is missing before the names in a tree of this system's own: ``proc/net/`` for ``/proc/net``; else nothing."""
+    """What is missing before the names in a tree of this system's own: ``proc/net/`` for ``/proc/net``."""
     real = os.path.realpath(target).lstrip("/")
     return real + "/" if real.split("/")[0] in ("proc", "sys", "etc", "var") else ""
 

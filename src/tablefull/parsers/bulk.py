@@ -56,7 +56,7 @@ NEEDLES: tuple[bytes, ...] = (*(phrase for phrase, _ in PHRASES), REPEATED)
 BLOCK = 512 * 1024  # bytes of one reading: half of a common L2 cache, so that all passes but the first find it there
 LONGEST = 1024 * 1024  # bytes of a line that is still read whole
 KEPT_TEXT = 2048  # bytes kept of one line
-POSITIONS = 200  # a phrase with more hits than this in one block is only counted there
+POSITIONS = 500  # a phrase with more hits than this in one block is only counted there
 # blocks held back, so that a block's lines are cut out only if they can still be among the last of their kind
 PENDING = 12
 OPENING = 20  # lines kept from the beginning whatever they say: what the log is
@@ -191,13 +191,12 @@ def _count_before(data: bytes, position: int) -> int | None:
 
     Only ``net_ratelimit``, ``__ratelimit`` and ``printk`` speak of the bucket shared with the table-full message.
     """
-    before = data[max(0, position - 64) : position]
-    before = before[before.rfind(b"\n") + 1 :]
-    cut = before.rfind(b" ") + 1
-    digits, word = before[cut:], before[:cut]
-    if not digits.isdigit() or len(digits) > 12 or not (b"ratelimit" in word or b"printk" in word or b"net" in word):
+    word, _, digits = data[max(0, position - 64) : position].rpartition(b" ")
+    if not digits.isdigit() or len(digits) > 12:
         return None
-    return int(digits)
+    if b"\n" in word:
+        word = word[word.rfind(b"\n") + 1 :]
+    return int(digits) if b"ratelimit" in word or b"printk" in word or b"net" in word else None
 
 
 class _Fold:
@@ -223,7 +222,10 @@ class _Fold:
             total = self._shared(data, end, hits[kind]) if kind == "suppressed" else count
             if total:
                 self.totals[kind] = self.totals.get(kind, 0) + total
-            self.kinds.setdefault(kind, _Kind(kind)).newer += count
+            state = self.kinds.get(kind)
+            if state is None:
+                state = self.kinds[kind] = _Kind(kind)
+            state.newer += count
         if found[-1].number:
             self._repeat(data, end)
         self.last_line = data[data.rfind(b"\n", 0, end - 1) + 1 : end][-LONGEST:]
