@@ -77,7 +77,7 @@ def test_equals_the_reading_line_by_line_whatever_the_blocks(lines: list[bytes],
     assert result.suppressed_sum == suppressed
     assert result.line_count == len(io.BytesIO(data).readlines())
     assert result.bytes == len(data)
-    assert not result.thinned or max(totals.values()) > 40
+    assert not result.thinned or max(totals.values()) > 24
     texts = [line.replace(b"\0", b"").decode("utf-8", "replace") for line in lines]
     for line in result.lines:
         assert line.text == texts[line.number - 1]
@@ -110,13 +110,13 @@ def test_a_dense_log_is_counted_and_thinned() -> None:
     assert result.totals == {"table-full": count - suppressed, "suppressed": suppressed}
     assert result.suppressed_sum == 5 * suppressed
     assert result.thinned
-    assert 600 < len(result.lines) < 4000
+    assert 350 < len(result.lines) < 4000
     lines = data.split(b"\n")
     assert all(kept.text.encode() == lines[kept.number - 1] for kept in result.lines)
     numbers = [kept.number for kept in result.lines]
     assert numbers == sorted(set(numbers))
-    assert numbers[:150] == list(range(1, 151))
-    assert numbers[-150:] == list(range(count - 149, count + 1))
+    assert numbers[:100] == list(range(1, 101))
+    assert numbers[-100:] == list(range(count - 99, count + 1))
     assert any(count // 3 < number < 2 * count // 3 for number in numbers)
 
 
@@ -143,8 +143,8 @@ def test_the_last_lines_are_the_last_however_sparse() -> None:
     where = [n for n, line in enumerate(lines, 1) if b"orphaned" in line]
     result = scan(b"\n".join(lines), 2048)
     kept = [line.number for line in result.lines if "orphaned" in line.text]
-    assert kept[:20] == where[:20]
-    assert kept[-20:] == where[-20:]
+    assert kept[:12] == where[:12]
+    assert kept[-12:] == where[-12:]
 
 
 def test_a_line_without_end_is_read_in_pieces() -> None:

@@ -60,15 +60,15 @@ POSITIONS = 500  # a phrase with more hits than this in one block is only counte
 # blocks held back, so that a block's lines are cut out only if they can still be among the last of their kind
 PENDING = 12
 OPENING = 20  # lines kept from the beginning whatever they say: what the log is
-MIDDLES = 8  # lines (for ``suppressed``: windows) kept of one kind between its first and last ones
+MIDDLES = 5  # lines (for ``suppressed``: windows) kept of one kind between its first and last ones
 # bytes before a suppressed-count that its window's printed lines are taken from: ten lines and their neighbours
 INSIDE = 8  # the hit of a block that stands for it, counted from its begin: far enough in to have its window before it
 WINDOW = 4096
 
 # First and last lines kept of a kind. Those that form rate-limit windows need many; the others only show that they
 # are there.
-_ENDS = {"table-full": 150, "expectation-full": 60, "suppressed": 150, "linux-version": 10}
-_FEW = 20
+_ENDS = {"table-full": 100, "expectation-full": 30, "suppressed": 100, "linux-version": 10}
+_FEW = 12
 _REPEATS = re.compile(rb"last message repeated (\d{1,9}) times")
 _LOG_LINE = re.compile(
     rb"\s{0,3}(?:<\d{1,3}>\d{0,2}\s?)?"
