@@ -25,6 +25,7 @@ from tablefull.rules.next_steps import next_steps
 
 MAX_CAUSES = 6  # past these the confidences are noise
 MAX_FIXES = 6
+RIVAL = 0.5  # a cause with less of the first one's confidence brings no fixes of its own
 CLEAR_OF_FIRST = 0.35  # a cause with less than this share of the first one's confidence is not shown beside it
 
 
@@ -103,6 +104,8 @@ def _plans(case: Case, causes: tuple[Finding, ...]) -> tuple[Plan, ...]:
     """The first cause's fixes in its order, then what the next ones add, each once with every cause it answers."""
     wanted: dict[str, list[Finding]] = {}
     for cause in causes[:3]:
+        if cause.confidence < RIVAL * causes[0].confidence:
+            continue
         for fix in cause.fixes:
             wanted.setdefault(fix, []).append(cause)
     if not wanted:
