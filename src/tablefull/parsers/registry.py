@@ -19,7 +19,10 @@ ROWS: tuple[Row, ...] = (
     # the kernel's log
     Row(
         "kernel_log",
-        ("conntrack: ", "suppressed", "overflow", "flooding", "orphaned", "memory", "allocation", "martian"),
+        (
+            "conntrack:", "table full", "suppressed", "overflow", "flooding", "orphaned", "memory", "allocation",
+            "martian", "nf_ct_", "bad checksum", "filtering via",
+        ),  # fmt: skip
     ),
     # the table and its counters
     Row("conntrack_xml", ("<conntrack", "<flow")),
