@@ -1,7 +1,7 @@
 """Every fix of the taxonomy by its id: what it means, and the plan for one host.
 
-The trap: an id without a plan is advice that nobody can type. So the two tables have the same keys, and a test holds them to
-the taxonomy.
+The trap: an id without a plan is advice that nobody can type. So the two tables have the same keys, and a test holds
+them to the taxonomy.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,10 @@ MAKERS: dict[str, Maker] = {
 
 
 def make(fix_id: str, situation: Situation, answers: tuple[str, ...] = ()) -> Plan:
-    """The plan of this id for this host; ``answers`` are the causes it removes. UsageError for an id outside the taxonomy."""
+    """The plan of this id for this host; ``answers`` are the causes it removes.
+
+    UsageError for an id outside the taxonomy.
+    """
     maker = MAKERS.get(fix_id)
     if maker is None:
         raise UsageError(f"no fix is called {fix_id}; there are {', '.join(MAKERS)}")

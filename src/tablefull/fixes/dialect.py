@@ -1,8 +1,8 @@
 """How a change is spelled on one host: its init, its firewall's front end, the names its kernel gives to settings.
 
-The trap: advice is copied across decades. ``systemctl`` on Ubuntu 12.04, ``nft`` on a 3.2 kernel or ``CT --notrack`` on RHEL 6
-fail at the moment somebody is already in trouble. So every plan asks here, and what the evidence does not show is answered
-with the spelling that works most widely.
+The trap: advice is copied across decades. ``systemctl`` on Ubuntu 12.04, ``nft`` on a 3.2 kernel or ``CT --notrack`` on
+RHEL 6 fail at the moment somebody is already in trouble. So every plan asks here, and what the evidence does not show
+is answered with the spelling that works most widely.
 """
 
 import re
@@ -15,8 +15,8 @@ PLACEHOLDER_PORT = "PORT"
 SYSCTL_FILE = "/etc/sysctl.d/90-conntrack.conf"
 
 _REDHAT = frozenset(
-    "rhel redhat red centos fedora rocky almalinux alma ol oracle oraclelinux scientific amzn amazon xcp-ng xenserver xenenterprise "
-    "virtuozzo openvz cloudlinux".split()
+    "rhel redhat red centos fedora rocky almalinux alma ol oracle oraclelinux scientific amzn amazon xcp-ng "
+    "xenserver xenenterprise virtuozzo openvz cloudlinux".split()
 )
 _SUSE = frozenset("suse sles sled opensuse opensuse-leap opensuse-tumbleweed".split())
 _OPENWRT = frozenset("openwrt lede immortalwrt gl-inet".split())
@@ -85,7 +85,7 @@ _ALWAYS = {
 
 
 def init(situation: Situation) -> str:
-    """systemd, upstart, sysv, openrc, procd, or unknown; inferred from the distribution's release or the kernel's age."""
+    """systemd, upstart, sysv, openrc, procd, or unknown; inferred where it is not given."""
     if situation.init != "unknown":
         return situation.init
     kin, number = family(situation), release(situation)
@@ -123,7 +123,7 @@ def old_stack(situation: Situation) -> bool:
 
 
 def uses_nft(situation: Situation) -> bool:
-    """Whether rules are to be written with ``nft``: it manages this host, and the kernel has the ``inet`` family (3.14)."""
+    """Whether rules are to be written with ``nft``: it manages this host, and the kernel has the ``inet`` family."""
     if front_end(situation) == "uci":
         number = release(situation)
         return identity.at_least(situation.kernel, 5, 10) is True and (number is None or number >= (22, 3))
@@ -148,6 +148,18 @@ def present(situation: Situation, name: str) -> int | None:
     if name == "nf_conntrack_expect_max" and situation.expect_max is not None:
         return situation.expect_max
     return situation.settings.get(name, situation.settings.get(sysctls.canonical(name)))
+
+
+def apply_files(situation: Situation) -> str:
+    """The command that applies all files of settings again, as the boot does."""
+    kin = family(situation)
+    if kin == "openwrt":
+        return "/etc/init.d/sysctl restart"
+    if systemd(situation) or kin == "alpine":
+        return "sysctl --system"
+    if kin in ("ubuntu", "debian"):
+        return "service procps start"
+    return "sysctl -p"
 
 
 def write(situation: Situation, name: str, value: int) -> str:
@@ -177,7 +189,7 @@ def lines_into(path: str, *lines: str, append: bool = False) -> str:
 
 
 def keeps_sysctls(situation: Situation) -> bool:
-    """Whether /etc/sysctl.d is read at boot (RHEL 6, OpenWrt before 15.05 and 2.6.18 systems are given /etc/sysctl.conf)."""
+    """Whether /etc/sysctl.d is read at boot; RHEL 6, old OpenWrt and 2.6.18 systems are given /etc/sysctl.conf."""
     kin, number = family(situation), release(situation)
     if old_stack(situation):
         return False
@@ -292,12 +304,20 @@ def kubernetes(situation: Situation) -> bool:
     )
 
 
-TALKERS = "awk '{for (i = 1; i <= NF; i++) if ($i ~ /^src=/) {print $i; break}}' PROCFILE | sort | uniq -c | sort -rn | head -20"
+TALKERS = (
+    "awk '{for (i = 1; i <= NF; i++) if ($i ~ /^src=/) {print $i; break}}' PROCFILE | sort | uniq -c | sort -rn | "
+    "head -20"
+)
 
 
 def entries_file(situation: Situation) -> str:
     """The listing that loads no module."""
     return "/proc/net/ip_conntrack" if old_stack(situation) else "/proc/net/nf_conntrack"
+
+
+def statistics_file(situation: Situation) -> str:
+    """The counters of each CPU, by the name of this era."""
+    return entries_file(situation).replace("/net/", "/net/stat/")
 
 
 def talkers(situation: Situation) -> str:

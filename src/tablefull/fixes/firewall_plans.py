@@ -1,7 +1,8 @@
-"""Plans about what the firewall does with packets: turn it off, drop early, answer for the server, judge what is invalid.
+"""Plans about what the firewall does with packets: turn it off, drop early, answer for the server, judge what is
+invalid.
 
-The trap: a limit that itself needs tracking (connlimit, a state match) makes the entry it was meant to spare. What is dropped in
-the raw table costs none.
+The trap: a limit that itself needs tracking (connlimit, a state match) makes the entry it was meant to spare. What is
+dropped in the raw table costs none.
 """
 
 from tablefull.fixes import dialect, packet_rules
@@ -38,10 +39,12 @@ def disable_firewall(situation: Situation, answers: tuple[str, ...]) -> Plan:
         )
         if not dialect.uses_nft(situation)
         else ("nft list ruleset | head -20", dialect.drops_command(situation)),
-        risk="The host stands open to whatever can reach it: do this only behind another filter. NAT, port forwards and masquerading made "
-        "by these rules end at once, so on a router everybody behind it is cut off. It says nothing about why the table was full."
+        risk="The host stands open to whatever can reach it: do this only behind another filter. NAT, port forwards "
+        "and masquerading made by these rules end at once, so on a router everybody behind it is cut off. It says "
+        "nothing about why the table was full."
         + (
-            " On this kernel the loaded modules go on tracking without any rule: unload them or reboot (unload-modules)."
+            " On this kernel the loaded modules go on tracking without any rule: unload them or reboot "
+            "(unload-modules)."
             if still
             else ""
         ),
@@ -75,17 +78,8 @@ def _stop(situation: Situation) -> tuple[tuple[str, ...], tuple[str, ...], tuple
             ("nft -f /root/nft.before", "systemctl enable nftables"),
             lasts,
         )
-    if kin == "redhat" and not modern:
-        services = ("iptables",) if dialect.old_stack(situation) and number is None else ("iptables", "ip6tables")
-        return (
-            tuple(line for name in services for line in (f"service {name} stop", f"chkconfig {name} off")),
-            tuple(line for name in services for line in (f"chkconfig {name} on", f"service {name} start")),
-            lasts,
-        )
-    if kin == "redhat" and end == "iptables-services":
-        return ("systemctl disable --now iptables ip6tables",), ("systemctl enable --now iptables ip6tables",), lasts
-    if kin == "redhat" and end in ("unknown", "none") and number is not None and number[0] >= 7:
-        return ("systemctl disable --now firewalld",), ("systemctl enable --now firewalld",), lasts
+    if kin == "redhat" and (not modern or end in ("iptables-services", "unknown", "none")):
+        return _stop_redhat(situation)
     if kin == "suse":
         if modern and number is not None and number >= (15, 0):
             return ("systemctl disable --now firewalld",), ("systemctl enable --now firewalld",), lasts
@@ -122,9 +116,26 @@ def _stop(situation: Situation) -> tuple[tuple[str, ...], tuple[str, ...], tuple
         (saved, *empty_tables(situation)),
         ("iptables-restore < /root/iptables.before",),
         (
-            "# find what loads the rules at boot and take it out: grep -rl iptables /etc/init.d /etc/rc.local /etc/network",
+            (
+                "# find what loads the rules at boot and take it out: grep -rl iptables /etc/init.d /etc/rc.local "
+                "/etc/network"
+            ),
         ),
     )
+
+
+def _stop_redhat(situation: Situation) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """``chkconfig`` to RHEL 6, a unit after; what is not shown there is firewalld, the default from 7 on."""
+    lasts = ("# it lasts: the service no longer starts at boot",)
+    if not dialect.systemd(situation):
+        services = ("iptables", "ip6tables")
+        return (
+            tuple(line for name in services for line in (f"service {name} stop", f"chkconfig {name} off")),
+            tuple(line for name in services for line in (f"chkconfig {name} on", f"service {name} start")),
+            lasts,
+        )
+    units = "iptables ip6tables" if situation.front_end == "iptables-services" else "firewalld"
+    return (f"systemctl disable --now {units}",), (f"systemctl enable --now {units}",), lasts
 
 
 def rate_limit(situation: Situation, answers: tuple[str, ...]) -> Plan:
@@ -158,9 +169,9 @@ def rate_limit(situation: Situation, answers: tuple[str, ...]) -> Plan:
             if named
             else f"Addresses with more than {NEW_PER_S} new connections a second lose the rest"
         )
-        + ": make sure that no proxy, NAT gateway or monitor stands behind it, nor your own session. Forged addresses are not stopped so. "
-        "connlimit is not used because it needs tracking itself; a rule in the raw table makes no entry. Entries that exist stay "
-        "until they expire or are deleted (conntrack -D -s ADDRESS).",
+        + ": make sure that no proxy, NAT gateway or monitor stands behind it, nor your own session. Forged "
+        "addresses are not stopped so. connlimit is not used because it needs tracking itself; a rule in the raw "
+        "table makes no entry. Entries that exist stay until they expire or are deleted (conntrack -D -s ADDRESS).",
         scope="netns",
         why="a drop in the raw table comes before tracking, so it costs no entry",
     )
@@ -186,7 +197,8 @@ def _nft_block(sources: tuple[tuple[str, bool], ...], ports: list[str], situatio
     if sources:
         return tuple(f"{'ip6' if six else 'ip'} saddr {text} drop" for text, six in sources)
     match = f"tcp dport {ports[0]} " if ports else ""
-    # Meters by address came with nft's sets that rules fill (kernel 4.3 and nft 0.8); a plain limit is one for all sources.
+    # Meters by address came with nft's sets that rules fill (kernel 4.3 and nft 0.8); a plain limit is one for
+    # all sources.
     if identity.at_least(situation.kernel, 4, 9) is False:
         return (f"{match}'tcp flags & (syn|ack) == syn limit rate over {NEW_PER_S}/second burst {BURST} packets drop'",)
     limit = f"limit rate over {NEW_PER_S}/second burst {BURST} packets"
@@ -231,7 +243,10 @@ def synproxy(situation: Situation, answers: tuple[str, ...]) -> Plan:
                         rule
                         for port in ports
                         for rule in (
-                            f"tcp dport {port} ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp sack-perm",
+                            (
+                                f"tcp dport {port} ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp "
+                                "sack-perm"
+                            ),
                             f"tcp dport {port} ct state invalid drop",
                         )
                     ),
@@ -268,11 +283,12 @@ def synproxy(situation: Situation, answers: tuple[str, ...]) -> Plan:
             "nstat -az TcpExtSyncookiesSent TcpExtTCPReqQFullDoCookies",
             *(("cat /proc/net/stat/synproxy",) if able is not False else ()),
         ),
-        risk="mss and wscale must be those of the server (look with tcpdump at one of its SYN/ACK), or clients get a slower or a broken "
-        "connection. With tcp_loose=0 no connection survives a flush, a reboot of the firewall or a failover. SYN cookies alone spare "
-        "the server's listen queue, not this table.",
+        risk="mss and wscale must be those of the server (look with tcpdump at one of its SYN/ACK), or clients get "
+        "a slower or a broken connection. With tcp_loose=0 no connection survives a flush, a reboot of the firewall "
+        "or a failover. SYN cookies alone spare the server's listen queue, not this table.",
         scope="netns",
-        why="half-open entries live 60 to 120 s each; left untracked until the client has answered, a forged SYN costs none",
+        why="half-open entries live 60 to 120 s each; left untracked until the client has answered, a forged SYN "
+        "costs none",
     )
 
 
@@ -322,11 +338,13 @@ def drop_invalid(situation: Situation, answers: tuple[str, ...]) -> Plan:
             "cat /proc/net/stat/nf_conntrack",
             "nstat -az TcpOutRsts TcpEstabResets",
         ),
-        risk="Dropped segments are sent again: nobody loses a connection that was well, but traffic of which this host sees one direction "
-        "only stops. Liberal mode has its own price: an out-of-window reset that anybody forges cuts the entry of an established "
-        "connection to 10 s, and more entries stay for days because nothing is judged invalid.",
+        risk="Dropped segments are sent again: nobody loses a connection that was well, but traffic of which this "
+        "host sees one direction only stops. Liberal mode has its own price: an out-of-window reset that anybody "
+        "forges cuts the entry of an established connection to 10 s, and more entries stay for days because nothing "
+        "is judged invalid.",
         scope="netns",
-        why="INVALID packets are not translated: they leave with their inner address, and the peer answers with a reset",
+        why="INVALID packets are not translated: they leave with their inner address, and the peer answers with a "
+        "reset",
     )
 
 
@@ -343,11 +361,12 @@ def disable_tcp_loose(situation: Situation, answers: tuple[str, ...]) -> Plan:
         undo=(dialect.restore(situation, name),),
         persist=(*dialect.persist_sysctls(situation, {name: 0}, path), *dialect.persist_order(situation, path)),
         verify=(f"sysctl {dialect.key(situation, name)}", dialect.count_command(situation)),
-        risk="Connections that have no entry (after a reboot or failover of the firewall, a flush, a shorter timeout) are never taken up "
-        "again: where INVALID is dropped they hang until their programs give up. It stops the pickup of a lone ACK only; SYN/ACK, FIN "
-        "and RST were never picked up.",
+        risk="Connections that have no entry (after a reboot or failover of the firewall, a flush, a shorter "
+        "timeout) are never taken up again: where INVALID is dropped they hang until their programs give up. It "
+        "stops the pickup of a lone ACK only; SYN/ACK, FIN and RST were never picked up.",
         scope="netns",
-        why="late packets of a finished connection otherwise make a new ESTABLISHED entry, one-sided, that can stay for days",
+        why="late packets of a finished connection otherwise make a new ESTABLISHED entry, one-sided, that can stay "
+        "for days",
     )
 
 
@@ -378,7 +397,7 @@ def attach_helper(situation: Situation, answers: tuple[str, ...]) -> Plan:
     name = _HELPER_NAME.get(helper, helper)
     stem = "ip" if dialect.old_stack(situation) else "nf"
     module = helper.replace("-", "_")
-    load = (f"modprobe {stem}_conntrack_{module}",)
+    load: tuple[str, ...] = (f"modprobe {stem}_conntrack_{module}",)
     if helper not in ("netbios-ns", "snmp"):
         load += (f"modprobe {stem}_nat_{module}",)
     names = " ".join(line.removeprefix("modprobe ") for line in load)
@@ -438,8 +457,9 @@ def attach_helper(situation: Situation, answers: tuple[str, ...]) -> Plan:
             "cat /proc/net/nf_conntrack_expect",
             f"conntrack -L 2>/dev/null | grep helper={name}",
         ),
-        risk="A helper opens ports on the word of the peer: add -d ADDRESS of the servers you trust to the rule. Connections that exist are not "
-        "changed, only new ones get the helper. Encrypted control connections cannot be helped.",
+        risk="A helper opens ports on the word of the peer: add -d ADDRESS of the servers you trust to the rule. "
+        "Connections that exist are not changed, only new ones get the helper. Encrypted control connections cannot "
+        "be helped.",
         scope="netns",
         why="from 4.7 nf_conntrack_helper is 0 and helpers wait for a rule; from 6.0 the switch is gone",
     )
@@ -449,7 +469,10 @@ def _load_at_boot(situation: Situation, names: str) -> tuple[str, ...]:
     kin = dialect.family(situation)
     if kin == "nixos":
         return (
-            f"# in /etc/nixos/configuration.nix: boot.kernelModules = [ {' '.join(f'{chr(34)}{one}{chr(34)}' for one in names.split())} ];",
+            (
+                "# in /etc/nixos/configuration.nix: boot.kernelModules = [ "
+                f"{' '.join(f'{chr(34)}{one}{chr(34)}' for one in names.split())} ];"
+            ),
         )
     if kin == "redhat" and not dialect.systemd(situation):
         return (f"sed -i 's/^IPTABLES_MODULES=.*/IPTABLES_MODULES=\"{names}\"/' /etc/sysconfig/iptables-config",)

@@ -1,8 +1,8 @@
 """A packet rule as a value, and how it is put in, taken out and kept by the front end of one host.
 
-The trap: a rule typed with iptables is gone after the front end's next reload, and a rule for IPv4 alone leaves half of the
-traffic as it was. So one rule is written for both families where the kernel tracks both, and each front end has its own way to
-keep it.
+The trap: a rule typed with iptables is gone after the front end's next reload, and a rule for IPv4 alone leaves half of
+the traffic as it was. So one rule is written for both families where the kernel tracks both, and each front end has its
+own way to keep it.
 """
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from tablefull.kernel import identity
 
 
 class Rule(Struct, frozen=True):
-    """``spec`` is the iptables match and target; ``families`` holds ipv4 and ipv6; ``place`` its number in the chain."""
+    """``spec`` is the iptables match and target; ``families`` ipv4 and ipv6; ``place`` its number in the chain."""
 
     table: str
     chain: str
@@ -46,7 +46,10 @@ def no_tracking(situation: Situation) -> str:
 
 
 def by_state(situation: Situation, states: str) -> str:
-    """The match on a state; ``state`` before 2.6.30, where ``conntrack`` was IPv4's own, ``conntrack --ctstate`` after."""
+    """The match on a state.
+
+    ``state`` before 2.6.30, where ``conntrack`` was IPv4's own, ``conntrack --ctstate`` after.
+    """
     old = identity.at_least(situation.kernel, 2, 6, 30) is False or (
         situation.kernel is None and situation.ip_conntrack
     )
@@ -106,7 +109,10 @@ def keep(situation: Situation, rules: tuple[Rule, ...]) -> tuple[str, ...]:
         return _ufw(situation, rules)
     if end in ("kube-proxy", "docker"):
         return (
-            f"# {end} rewrites its own chains only, so the rules stay until a reboot; after it, a unit ordered before {end} types them again",
+            (
+                f"# {end} rewrites its own chains only, so the rules stay until a reboot; after it, a unit ordered "
+                f"before {end} types them again"
+            ),
         )
     if kin == "redhat":
         return _redhat(situation)
@@ -127,7 +133,10 @@ def keep(situation: Situation, rules: tuple[Rule, ...]) -> tuple[str, ...]:
     return (
         "iptables-save > /etc/iptables.rules",
         "ip6tables-save > /etc/ip6tables.rules",
-        "# have the boot load them again: iptables-restore < /etc/iptables.rules and ip6tables-restore < /etc/ip6tables.rules",
+        (
+            "# have the boot load them again: iptables-restore < /etc/iptables.rules and ip6tables-restore < "
+            "/etc/ip6tables.rules"
+        ),
     )
 
 

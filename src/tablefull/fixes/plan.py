@@ -1,4 +1,7 @@
-"""A plan is a value: exact commands for one host, with undo, persistence, verification, scope and risk. Nothing here acts."""
+"""A plan is a value: exact commands for one host, with undo, persistence, verification, scope and risk.
+
+Nothing here acts.
+"""
 
 from typing import Literal
 
@@ -12,11 +15,12 @@ Scope = Literal["netns", "host", "other"]
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """One way out. ``id`` is of the fix taxonomy, ``answers`` the causes it removes; commands stand in the order to type them.
+    """One way out. ``id`` is of the fix taxonomy, ``answers`` the causes it removes; commands stand in the order to
+    type them.
 
-    ``verify`` holds commands whose output shows that it worked; ``undo`` restores the value that was seen before, or says in a
-    comment line (``# …``) what to note first. ``scope`` is what the change touches: this network namespace, the whole host, or
-    something other than this host.
+    ``verify`` holds commands whose output shows that it worked; ``undo`` restores the value that was seen before, or
+    says in a comment line (``# …``) what to note first. ``scope`` is what the change touches: this network namespace,
+    the whole host, or something other than this host.
     """
 
     id: str
@@ -34,13 +38,15 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Situation(Struct, kw_only=True):
-    """What a plan must fit: everything None or empty is unknown, and the commands then cover the usual cases, saying so.
+    """What a plan must fit: everything None or empty is unknown, and the commands then cover the usual cases, saying
+    so.
 
-    ``front_end`` is what manages the firewall: ufw, firewalld, iptables-services, iptables-persistent, iptables, nftables, uci
-    (OpenWrt), kube-proxy, docker, xen, none or unknown. ``init`` is systemd, upstart, sysv, openrc, procd or unknown.
-    ``ports`` are ``udp/53``-like services worth untracking (``gre``, ``esp`` and ``lo`` are understood too); ``table`` is kernel,
-    container or cilium. ``cause`` is the finding the plan answers first; ``look_alike`` names what it is instead of connection
-    tracking. ``builtin`` says whether connection tracking is compiled into the kernel; ``helper`` names the application helper.
+    ``front_end`` is what manages the firewall: ufw, firewalld, iptables-services, iptables-persistent, iptables,
+    nftables, uci (OpenWrt), kube-proxy, docker, xen, none or unknown. ``init`` is systemd, upstart, sysv, openrc, procd
+    or unknown. ``ports`` are ``udp/53``-like services worth untracking (``gre``, ``esp`` and ``lo`` are understood
+    too); ``table`` is kernel, container or cilium. ``cause`` is the finding the plan answers first; ``look_alike``
+    names what it is instead of connection tracking. ``builtin`` says whether connection tracking is compiled into the
+    kernel; ``helper`` names the application helper.
     """
 
     host: str = "host"

@@ -1,7 +1,8 @@
-"""Plans outside of one kernel's settings: what persists them, kube-proxy, upgrades, the cloud, other ways for the traffic.
+"""Plans outside of one kernel's settings: what persists them, kube-proxy, upgrades, the cloud, other ways for the
+traffic.
 
-The trap: the setting that does not stick. It is written before the module exists, or a program writes its own value after it,
-and neither says a word.
+The trap: the setting that does not stick. It is written before the module exists, or a program writes its own value
+after it, and neither says a word.
 """
 
 import re
@@ -10,7 +11,10 @@ from tablefull.fixes import dialect
 from tablefull.fixes.plan import Plan, Situation, compose
 from tablefull.kernel import identity
 
-_ORDER = "the settings exist only while their module is loaded, so a file applied earlier is passed over; the rule applies it when the module appears"
+_ORDER = (
+    "the settings exist only while their module is loaded, so a file applied earlier is passed over; the rule "
+    "applies it when the module appears"
+)
 
 
 def _orchestrator(situation: Situation) -> str:
@@ -22,33 +26,29 @@ def _orchestrator(situation: Situation) -> str:
 
 
 def persist_config(situation: Situation, answers: tuple[str, ...]) -> Plan:
-    """Make the value that is already written in a file arrive: module first, then the file, then whoever overwrites it."""
+    """Make the value that stands in a file arrive: module first, then the file, then whoever overwrites it."""
     key = dialect.key(situation, "nf_conntrack_max")
-    kin, end = dialect.family(situation), dialect.front_end(situation)
+    kin, end, own = dialect.family(situation), dialect.front_end(situation), _own_file(situation)
     openvz = situation.kernel is not None and situation.kernel.vendor == "openvz"
-    wanted = situation.settings.get("nf_conntrack_max", situation.max)
     files = (
         "/etc/sysctl.conf /etc/sysctl.d /usr/lib/sysctl.d" if dialect.keeps_sysctls(situation) else "/etc/sysctl.conf"
     )
     commands: tuple[str, ...] = (f"grep -rsE 'conntrack_(max|buckets)' {files}",)
     if kin == "nixos":
         commands = (
-            f'# in /etc/nixos/configuration.nix: boot.kernel.sysctl."{key}" = {wanted or 262144};',
+            f'# in /etc/nixos/configuration.nix: boot.kernel.sysctl."{key}" = NUMBER;',
             *dialect.persist_order(situation),
         )
     else:
         if not situation.builtin:
             commands += (f"modprobe {dialect.tracker(situation)}",)
         if kin != "openwrt":
-            commands += tuple(line for line in dialect.persist_order(situation, _own_file(situation)))
-        commands += (f"sysctl -p {_own_file(situation)}",)
-    persist: tuple[str, ...] = (
-        f"# the value must stand in {_own_file(situation)}: {dialect.lines_into(_own_file(situation), f'{key} = {wanted or 262144}', append=not dialect.keeps_sysctls(situation))}",
-    )
+            commands += dialect.persist_order(situation, own)
+        commands += (dialect.apply_files(situation),)
+    persist: tuple[str, ...] = (f"# the value must stand in {own}, which is read again then: {key} = NUMBER",)
     if end == "ufw":
-        slashed = key.replace(".", "/")
         persist += (
-            f"# ufw applies a file of its own after the others: {dialect.lines_into('/etc/ufw/sysctl.conf', f'{slashed}={wanted or 262144}', append=True)}",
+            f"# ufw applies a file of its own after the others: in /etc/ufw/sysctl.conf {key.replace('.', '/')}=NUMBER",
         )
     if kin == "redhat" and (end == "iptables-services" or not dialect.systemd(situation)):
         persist += (
@@ -66,11 +66,17 @@ def persist_config(situation: Situation, answers: tuple[str, ...]) -> Plan:
         )
     if kin == "coreos":
         persist += (
-            "# put both files into the Ignition or Butane configuration (storage.files), or a rebuilt machine lacks them",
+            (
+                "# put both files into the Ignition or Butane configuration (storage.files), or a rebuilt machine "
+                "lacks them"
+            ),
         )
     if dialect.kubernetes(situation):
         persist += (
-            "# kube-proxy writes its own values at every start: set conntrack.maxPerCore: 0 and the timeouts in its configuration (configure-kube-proxy)",
+            (
+                "# kube-proxy writes its own values at every start: set conntrack.maxPerCore: 0 and the timeouts in "
+                "its configuration (configure-kube-proxy)"
+            ),
         )
     return compose(
         "persist-config",
@@ -87,7 +93,8 @@ def persist_config(situation: Situation, answers: tuple[str, ...]) -> Plan:
             f"grep -c '^{dialect.tracker(situation)} ' /proc/modules",
             "# and once more after a reboot and after a restart of the firewall",
         ),
-        risk="Nobody loses a connection. Before 4.14 loading the module starts tracking on a host that did not track until then.",
+        risk="Nobody loses a connection. Before 4.14 loading the module starts tracking on a host that did not "
+        "track until then.",
         scope="host",
         why=_ORDER,
     )
@@ -137,8 +144,11 @@ def configure_kube_proxy(situation: Situation, answers: tuple[str, ...]) -> Plan
     elif which == "openshift":
         commands = (
             "oc get network.operator.openshift.io cluster -o yaml > network.before.yaml",
-            "oc patch network.operator.openshift.io cluster --type merge -p "
-            '\'{"spec":{"kubeProxyConfig":{"proxyArguments":{"conntrack-max-per-core":["0"],"conntrack-tcp-timeout-close-wait":["60s"]}}}}\'',
+            (
+                "oc patch network.operator.openshift.io cluster --type merge -p "
+                '\'{"spec":{"kubeProxyConfig":{"proxyArguments":{"conntrack-max-per-core":["0"],'
+                '"conntrack-tcp-timeout-close-wait":["60s"]}}}}\''
+            ),
         )
         undo = ("oc replace -f network.before.yaml",)
     elif which == "kind":
@@ -162,14 +172,17 @@ def configure_kube_proxy(situation: Situation, answers: tuple[str, ...]) -> Plan
     )
     host_side = (
         (
-            "# in a container kube-proxy may not write the limit: 0 leaves it, and the value is set on the host that runs the container",
+            (
+                "# in a container kube-proxy may not write the limit: 0 leaves it, and the value is set on the host "
+                "that runs the container"
+            ),
         )
         if inside
         else ()
     )
     limit = ""
     if situation.max is not None and not inside:
-        limit = f" To have kube-proxy set it instead: maxPerCore 0 → the entries per core you want, min → {situation.max * 2}."
+        limit = f" To have kube-proxy set it instead: give maxPerCore your number, and min {situation.max * 2}."
     return compose(
         "configure-kube-proxy",
         situation,
@@ -178,12 +191,18 @@ def configure_kube_proxy(situation: Situation, answers: tuple[str, ...]) -> Plan
         commands=(*host_side, *commands),
         undo=undo,
         persist=(
-            "# the same as flags: --conntrack-max-per-core=0 --conntrack-min=0 --conntrack-tcp-timeout-established=24h --conntrack-tcp-timeout-close-wait=60s",
+            (
+                "# the same as flags: --conntrack-max-per-core=0 --conntrack-min=0 "
+                "--conntrack-tcp-timeout-established=24h --conntrack-tcp-timeout-close-wait=60s"
+            ),
             *(
                 ()
                 if which != "kubernetes"
                 else (
-                    "# kubeadm keeps the ConfigMap; other installers write it anew, so put conntrack.maxPerCore: 0 into their values",
+                    (
+                        "# kubeadm keeps the ConfigMap; other installers write it anew, so put "
+                        "conntrack.maxPerCore: 0 into their values"
+                    ),
                 )
             ),
             "# with 0 the node's own sysctl.d must set nf_conntrack_max (persist-config)",
@@ -192,12 +211,13 @@ def configure_kube_proxy(situation: Situation, answers: tuple[str, ...]) -> Plan
             "sysctl net.netfilter.nf_conntrack_max net.netfilter.nf_conntrack_tcp_timeout_close_wait",
             "kubectl -n kube-system logs daemonset/kube-proxy | grep -i conntrack | head",
         ),
-        risk="kube-proxy restarts node by node; its rules stay meanwhile, and no connection is cut. maxPerCore 0 also switches min off: "
-        "whoever set the limit before (nobody, on a fresh node) now decides. With 60 s for CLOSE_WAIT a client that closes its half and "
-        "waits longer than that in silence for the rest loses its entry." + limit,
+        risk="kube-proxy restarts node by node; its rules stay meanwhile, and no connection is cut. maxPerCore 0 "
+        "also switches min off: whoever set the limit before (nobody, on a fresh node) now decides. With 60 s for "
+        "CLOSE_WAIT a client that closes its half and waits longer than that in silence for the rest loses its "
+        "entry." + limit,
         scope="other",
-        why="kube-proxy writes max(min 131072, 32768 × cores), one day for established and one hour for close_wait at each start; "
-        "the kernel's own close_wait is 60 s",
+        why="kube-proxy writes max(min 131072, 32768 × cores), one day for established and one hour for close_wait "
+        "at each start; the kernel's own close_wait is 60 s",
     )
 
 
@@ -219,7 +239,10 @@ _MENDED: tuple[tuple[tuple[int, int], tuple[int, int], str], ...] = (
     (
         (4, 7),
         (4, 18),
-        "from 4.7 to 4.18 eviction looked at one bucket eight times, so the table was full much earlier than meant (4.19, and 4.14 stable, look at eight)",
+        (
+            "from 4.7 to 4.18 eviction looked at one bucket eight times, so the table was full much earlier than "
+            "meant (4.19, and 4.14 stable, look at eight)"
+        ),
     ),
     ((2, 6), (4, 18), "parallel DNS questions through NAT lose one of two more often before 4.19 and 5.0"),
     (
@@ -246,8 +269,9 @@ def upgrade_kernel(situation: Situation, answers: tuple[str, ...]) -> Plan:
         undo=("# the old kernel stays installed: choose it in the boot menu",),
         persist=("# the newest installed kernel is booted from now on",),
         verify=("uname -r", dialect.count_command(situation), dialect.drops_command(situation)),
-        risk="A reboot: everything on this host is down for that time, all entries are lost, and settings typed by hand are gone unless they stand in a "
-        "file. Defaults differ between kernels (a host under 1 GB gets a quarter of the limit from 5.15), so compare nf_conntrack_max after it.",
+        risk="A reboot: everything on this host is down for that time, all entries are lost, and settings typed by "
+        "hand are gone unless they stand in a file. Defaults differ between kernels (a host under 1 GB gets a "
+        "quarter of the limit from 5.15), so compare nf_conntrack_max after it.",
         scope="host",
         why="; ".join(told)
         or "a defect of this kernel is suspected; the newer one of the distribution carries what was mended since",
@@ -308,10 +332,11 @@ def upgrade_component(situation: Situation, answers: tuple[str, ...]) -> Plan:
         undo=(undo,),
         persist=("# it lasts as long as the installation is not put back to the older version",),
         verify=verify,
-        risk="The program restarts; its rules may be missing for a moment, and new connections fail meanwhile. Entries that it left behind "
-        "stay until they are deleted (flush-entries).",
+        risk="The program restarts; its rules may be missing for a moment, and new connections fail meanwhile. "
+        "Entries that it left behind stay until they are deleted (flush-entries).",
         scope="other",
-        why="the entries are wrong because the program that should delete or set them does not; the kernel does what it was told",
+        why="the entries are wrong because the program that should delete or set them does not; the kernel does "
+        "what it was told",
     )
 
 
@@ -353,8 +378,9 @@ def scale_out(situation: Situation, answers: tuple[str, ...]) -> Plan:
             dialect.count_command(situation),
             "ethtool -S INTERFACE | grep allowance" if situation.cloud else dialect.drops_command(situation),
         ),
-        risk="Resizing stops the machine: its connections are lost and its address may change. A balancer in front tracks connections too, "
-        "and becomes the next table to watch. It does not help where the entries do not follow the load.",
+        risk="Resizing stops the machine: its connections are lost and its address may change. A balancer in front "
+        "tracks connections too, and becomes the next table to watch. It does not help where the entries do not "
+        "follow the load.",
         scope="other",
         why="each host and each instance has a limit of its own, so two of them have twice the room",
     )
@@ -381,16 +407,25 @@ def open_security_group(situation: Situation, answers: tuple[str, ...]) -> Plan:
         ),
         undo=(
             *(line.replace("authorize-", "revoke-") for line in opened),
-            f"# compare with group.before.json before you revoke the rule that lets all out: {out.replace('authorize-', 'revoke-')} 'IpProtocol=-1,{every}'",
+            (
+                "# compare with group.before.json before you revoke the rule that lets all out: "
+                f"{out.replace('authorize-', 'revoke-')} 'IpProtocol=-1,{every}'"
+            ),
         ),
         persist=(
             "# the group keeps its rules; write them into its definition too (Terraform, CloudFormation)",
-            "# where it must stay tracked, let idle entries go sooner: aws ec2 modify-network-interface-attribute --network-interface-id ENI --connection-tracking-specification TcpEstablishedTimeout=350",
+            (
+                "# where it must stay tracked, let idle entries go sooner: aws ec2 "
+                "modify-network-interface-attribute --network-interface-id ENI --connection-tracking-specification "
+                "TcpEstablishedTimeout=350"
+            ),
         ),
         verify=("ethtool -S INTERFACE | grep conntrack_allowance",),
-        risk="Everybody reaches these ports of the instance: filter inside it, in rules that need no state, before you open the group. Both "
-        "directions must be open to all addresses, or the platform goes on tracking; paths over a NAT gateway, a load balancer or a "
-        "transparent firewall are tracked regardless. Connections that exist are dropped when their tracking changes.",
+        risk="Everybody reaches these ports of the instance: filter inside it, in rules that need no state, before "
+        "you open the group. Both directions must be open to all addresses, or the platform goes on tracking; paths "
+        "over a NAT gateway, a load balancer or a transparent firewall are tracked regardless. Connections that "
+        "exist are dropped when their tracking changes.",
         scope="other",
-        why="the allowance counts tracked connections of the instance, in the platform and not in this kernel: nf_conntrack_max has no part in it",
+        why="the allowance counts tracked connections of the instance, in the platform and not in this kernel: "
+        "nf_conntrack_max has no part in it",
     )

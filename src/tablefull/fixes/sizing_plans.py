@@ -1,7 +1,8 @@
 """Plans that make a table larger: the entry table, its buckets, the expectation table, Cilium's map.
 
-The trap: the largest number that is typed is not the largest that fits. The limit is paid in kernel memory that cannot be
-swapped, so each number here carries its arithmetic and stays within a stated share of the memory, where that is known.
+The trap: the largest number that is typed is not the largest that fits. The limit is paid in kernel memory that cannot
+be swapped, so each number here carries its arithmetic and stays within a stated share of the memory, where that is
+known.
 """
 
 from tablefull.fixes import dialect
@@ -10,7 +11,8 @@ from tablefull.kernel import identity, sizing
 
 # An eighth of the memory: a full table leaves the rest to the programs; the kernel's own defaults take 1 to 2 %.
 RAM_SHARE = 8
-# Four times what is known to be needed: the demand behind a full table is hidden, and doubling twice covers most surprises.
+# Four times what is known to be needed: the demand behind a full table is hidden, and doubling twice covers most
+# surprises.
 HEADROOM = 4
 # What a host with 1 to 4 GB gets by default in every version (KERNEL.md 2.3): no full table needs to stay below it.
 FLOOR = 65536
@@ -114,7 +116,10 @@ def _kube_keeps(situation: Situation) -> tuple[str, ...]:
     if not dialect.kubernetes(situation):
         return ()
     return (
-        "# kube-proxy writes its own limit at every start: set conntrack.maxPerCore to 0 or to what you need (configure-kube-proxy)",
+        (
+            "# kube-proxy writes its own limit at every start: set conntrack.maxPerCore to 0 or to what you need "
+            "(configure-kube-proxy)"
+        ),
     )
 
 
@@ -136,7 +141,8 @@ def raise_max(situation: Situation, answers: tuple[str, ...]) -> Plan:
                 "free -m",
             ),
             verify=(dialect.count_command(situation),),
-            risk="Raising it all the same lets the table take memory that programs need: the kernel then kills some of them.",
+            risk="Raising it all the same lets the table take memory that programs need: the kernel then kills some "
+            "of them.",
             scope="host",
             why=why,
         )
@@ -163,9 +169,10 @@ def raise_max(situation: Situation, answers: tuple[str, ...]) -> Plan:
             *_kube_keeps(situation),
         ),
         verify=(dialect.count_command(situation), f"cat {hashsize_path(situation)}", dialect.drops_command(situation)),
-        risk="Nobody loses a connection. The number is one for the whole host, and every network namespace may hold that many. "
-        "Typed alone it is gone after a reboot, and a file alone is ignored when it is read before the module is loaded. "
-        "It is the wrong answer where the entries are leftovers, a flood or not needed: the table then only fills later.",
+        risk="Nobody loses a connection. The number is one for the whole host, and every network namespace may hold "
+        "that many. Typed alone it is gone after a reboot, and a file alone is ignored when it is read before the "
+        "module is loaded. It is the wrong answer where the entries are leftovers, a flood or not needed: the table "
+        "then only fills later.",
         scope="host",
         why=why,
     )
@@ -184,7 +191,10 @@ def _per_container(situation: Situation, limit: int) -> tuple[str, ...]:
     key = dialect.key(situation, "nf_conntrack_max")
     return (
         f"vzctl exec CTID sysctl -w {key}={limit}",
-        "vzctl set CTID --numiptent 2048:2048 --save  # only where a counter numiptent in /proc/user_beancounters has failures",
+        (
+            "vzctl set CTID --numiptent 2048:2048 --save  # only where a counter numiptent in "
+            "/proc/user_beancounters has failures"
+        ),
     )
 
 
@@ -193,7 +203,8 @@ def _raise_cilium(situation: Situation, answers: tuple[str, ...]) -> Plan:
     limit = _power_below(demand * HEADROOM) if demand else 1 << 20
     # Cilium keeps TCP and everything else in two maps, the second half as large by default (524288 and 262144).
     others = limit // 2
-    data = f'{{"data":{{"bpf-ct-global-tcp-max":"{limit}","bpf-ct-global-any-max":"{others}","bpf-nat-global-max":"{limit}"}}}}'
+    sizes = f'"bpf-ct-global-tcp-max":"{limit}","bpf-ct-global-any-max":"{others}","bpf-nat-global-max":"{limit}"'
+    data = f'{{"data":{{{sizes}}}}}'
     clear = '{"data":{"bpf-ct-global-tcp-max":null,"bpf-ct-global-any-max":null,"bpf-nat-global-max":null}}'
     restart = "kubectl -n kube-system rollout restart daemonset/cilium"
     return compose(
@@ -208,16 +219,22 @@ def _raise_cilium(situation: Situation, answers: tuple[str, ...]) -> Plan:
         ),
         undo=(f"kubectl -n kube-system patch configmap cilium-config --type merge -p '{clear}'", restart),
         persist=(
-            f"helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set bpf.ctTcpMax={limit} --set bpf.ctAnyMax={others} "
-            f"--set bpf.natMax={limit}",
-            "# or by memory instead of a number: --set bpf.mapDynamicSizeRatio=0.005 (bpf-map-dynamic-size-ratio; 0.0025 is the default)",
+            (
+                f"helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set bpf.ctTcpMax={limit} --set "
+                f"bpf.ctAnyMax={others} --set bpf.natMax={limit}"
+            ),
+            (
+                "# or by memory instead of a number: --set bpf.mapDynamicSizeRatio=0.005 "
+                "(bpf-map-dynamic-size-ratio; 0.0025 is the default)"
+            ),
         ),
         verify=(
             "kubectl -n kube-system exec ds/cilium -c cilium-agent -- cilium status --verbose | grep -A 25 'BPF Maps'",
             "kubectl -n kube-system exec ds/cilium -c cilium-agent -- cilium bpf ct list global | wc -l",
         ),
-        risk="A map of another size is a new map: its entries are gone, so connections through services may break once on each node, "
-        "node by node. The maps take their memory at once. nf_conntrack_max has no part in this table.",
+        risk="A map of another size is a new map: its entries are gone, so connections through services may break "
+        "once on each node, node by node. The maps take their memory at once. nf_conntrack_max has no part in this "
+        "table.",
         scope="other",
         why="the eBPF table is full, not the kernel's; "
         + (
@@ -262,11 +279,11 @@ def raise_hashsize(situation: Situation, answers: tuple[str, ...]) -> Plan:
         ),
         verify=(
             f"cat {hashsize_path(situation)}",
-            f"cat {'/proc/net/stat/nf_conntrack' if not dialect.old_stack(situation) else '/proc/net/stat/ip_conntrack'}",
+            f"cat {dialect.statistics_file(situation)}",
         ),
-        risk="Nobody loses a connection; new ones wait for a moment while the entries are moved. It can be set in the host's first "
-        "network namespace only: in a container the write is refused. hashsize given when the module is loaded also sets the limit "
-        "to eight times itself, so keep the limit in a file too.",
+        risk="Nobody loses a connection; new ones wait for a moment while the entries are moved. It can be set in "
+        "the host's first network namespace only: in a container the write is refused. hashsize given when the "
+        "module is loaded also sets the limit to eight times itself, so keep the limit in a file too.",
         scope="host",
         why=why,
     )
@@ -305,7 +322,8 @@ def raise_expect_max(situation: Situation, answers: tuple[str, ...]) -> Plan:
         undo=undo,
         persist=persist,
         verify=("wc -l /proc/net/nf_conntrack_expect", "dmesg | grep 'expectation table full' | tail -3"),
-        risk="Nobody loses a connection. The entry table and its limit are not touched; raising nf_conntrack_max does nothing for this.",
+        risk="Nobody loses a connection. The entry table and its limit are not touched; raising nf_conntrack_max "
+        "does nothing for this.",
         scope="host",
         why=f"{now or 'an unknown number of'} expectations are allowed now; × {HEADROOM} as a power of two is {limit}",
     )

@@ -1,7 +1,7 @@
 """Plans about how long entries stay: shorter timeouts, and deleting those that should be gone.
 
-The trap: a new timeout does not touch an entry that exists. Only its next packet applies it, and the entries one wants to be rid
-of are those without packets.
+The trap: a new timeout does not touch an entry that exists. Only its next packet applies it, and the entries one wants
+to be rid of are those without packets.
 """
 
 from tablefull.fixes import dialect
@@ -39,7 +39,8 @@ def _wanted(situation: Situation) -> dict[str, int]:
     chosen = {}
     for name, seconds in wanted.items():
         seen = dialect.present(situation, name)
-        # close_wait is 60 unless something raised it (kube-proxy writes 3600); unseen outside Kubernetes it is left alone.
+        # close_wait is 60 unless something raised it (kube-proxy writes 3600); unseen outside Kubernetes it
+        # is left alone.
         if name == TCP + "close_wait" and seen is None and not dialect.kubernetes(situation):
             continue
         if seen is None or seen > seconds:
@@ -52,7 +53,8 @@ def shorten_timeouts(situation: Situation, answers: tuple[str, ...]) -> Plan:
     wanted = _wanted(situation)
     established = wanted.get(TCP + "established")
     told = "; ".join(
-        f"{name.removeprefix('nf_conntrack_')}: {dialect.present(situation, name) or _DEFAULT_S.get(name, 'unknown')} → {value} s"
+        f"{name.removeprefix('nf_conntrack_')}: "
+        f"{dialect.present(situation, name) or _DEFAULT_S.get(name, 'unknown')} → {value} s"
         for name, value in wanted.items()
     )
     commands = tuple(dialect.write(situation, name, value) for name, value in wanted.items())
@@ -67,19 +69,29 @@ def shorten_timeouts(situation: Situation, answers: tuple[str, ...]) -> Plan:
     )
     if wanted and dialect.kubernetes(situation):
         persist += (
-            "# kube-proxy writes established and close_wait again at its start: set conntrack.tcpEstablishedTimeout and "
-            "conntrack.tcpCloseWaitTimeout in its configuration (configure-kube-proxy)",
+            (
+                "# kube-proxy writes established and close_wait again at its start: set "
+                "conntrack.tcpEstablishedTimeout and conntrack.tcpCloseWaitTimeout in its configuration "
+                "(configure-kube-proxy)"
+            ),
         )
     if not persist:
         persist = ("# nothing was changed, so there is nothing to keep",)
-    risk = "Entries that exist keep their old deadline; the next packet of each applies the new one, and idle ones wait it out or are deleted (flush-entries)."
+    risk = (
+        "Entries that exist keep their old deadline; the next packet of each applies the new one, and idle ones "
+        "wait it out or are deleted (flush-entries)."
+    )
     if established is not None:
         risk += (
-            f" A TCP connection idle for more than {established} s loses its entry: through NAT it is dead, behind a stateful firewall it may "
-            f"stall. Programs with keepalive on (first probe after {KEEPALIVE_S} s) are safe above that number; databases and SSH sessions without it are not."
+            f" A TCP connection idle for more than {established} s loses its entry: through NAT it is dead, behind a "
+            f"stateful firewall it may stall. Programs with keepalive on (first probe after {KEEPALIVE_S} s) are "
+            "safe above that number; databases and SSH sessions without it are not."
         )
     if UDP in wanted or UDP_STREAM in wanted:
-        risk += " UDP peers that speak less often than that (SIP registrations, VPN and games without keepalive) lose their way back through NAT."
+        risk += (
+            " UDP peers that speak less often than that (SIP registrations, VPN and games without keepalive) lose "
+            "their way back through NAT."
+        )
     if TCP + "time_wait" in wanted:
         risk += " A late segment of a closed connection may then be INVALID, which harms nobody."
     risk += " A file alone is ignored when it is read before the module is loaded."
@@ -118,7 +130,10 @@ def flush_entries(situation: Situation, answers: tuple[str, ...]) -> Plan:
         commands = ("conntrack -D -p tcp --state ESTABLISHED --orig-dst ADDRESS",)
     elif not commands:
         commands = (
-            "# put the service's port in place of PORT, or name the address that is gone: conntrack -D -p udp --orig-dst ADDRESS",
+            (
+                "# put the service's port in place of PORT, or name the address that is gone: conntrack -D -p udp "
+                "--orig-dst ADDRESS"
+            ),
             "conntrack -D -p udp --orig-port-dst PORT",
         )
     shown = tuple(f"conntrack -L {kin}{what}" for kin, what in filters) or ("conntrack -L -p udp --orig-port-dst PORT",)
@@ -132,13 +147,17 @@ def flush_entries(situation: Situation, answers: tuple[str, ...]) -> Plan:
         commands=commands,
         undo=("# deleted entries do not come back: the next packet of each makes a new one by today's rules",),
         persist=(
-            "# it lasts until the same thing leaves such entries again: mend that (upgrade-component, shorten-timeouts)",
+            (
+                "# it lasts until the same thing leaves such entries again: mend that (upgrade-component, "
+                "shorten-timeouts)"
+            ),
         ),
         verify=(*shown, dialect.count_command(situation)),
-        risk="The connections of the deleted entries: UDP goes on with its next packet, TCP through NAT breaks, TCP behind a stateful firewall "
-        "is picked up again only while tcp_loose is 1. 'conntrack -D' answers 'failed' in old versions when nothing matched. The command "
-        "loads nf_conntrack_netlink, which before 4.14 can load tracking where there was none. Never 'conntrack -F' on a host that translates.",
+        risk="The connections of the deleted entries: UDP goes on with its next packet, TCP through NAT breaks, TCP "
+        "behind a stateful firewall is picked up again only while tcp_loose is 1. 'conntrack -D' answers 'failed' "
+        "in old versions when nothing matched. The command loads nf_conntrack_netlink, which before 4.14 can load "
+        "tracking where there was none. Never 'conntrack -F' on a host that translates.",
         scope="netns",
-        why="each packet of a flow renews its entry, so a sender that never pauses keeps a wrong one for ever; deleting it lets the next "
-        "packet choose anew",
+        why="each packet of a flow renews its entry, so a sender that never pauses keeps a wrong one for ever; "
+        "deleting it lets the next packet choose anew",
     )

@@ -1,7 +1,7 @@
 """Plans that end tracking where nothing needs it: exempt traffic, keep bridged frames out, unload the modules.
 
-The trap: tracking must be left out in both directions. A rule that exempts requests alone lets the answers make entries of
-their own, reversed ones, and the table fills as before.
+The trap: tracking must be left out in both directions. A rule that exempts requests alone lets the answers make entries
+of their own, reversed ones, and the table fills as before.
 """
 
 from tablefull.fixes import dialect, packet_rules
@@ -99,8 +99,9 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
         verify=(*shown, dialect.count_command(situation)),
         risk=_notrack_risk(situation, services),
         scope="netns",
-        why="the rules stand in PREROUTING and in OUTPUT, for the port as destination and as source: requests and answers each way. "
-        "Exempting one way alone makes entries of the other, reversed. Entries that exist stay until they expire.",
+        why="the rules stand in PREROUTING and in OUTPUT, for the port as destination and as source: requests and "
+        "answers each way. Exempting one way alone makes entries of the other, reversed. Entries that exist stay "
+        "until they expire.",
     )
 
 
@@ -110,8 +111,9 @@ def _notrack_risk(situation: Situation, services: tuple[tuple[str, str], ...]) -
         parts[0] += " NAT is in use here, so make sure that this traffic is not part of it."
     if dialect.front_end(situation) not in ("none", "unknown"):
         parts.append(
-            "They are neither NEW nor ESTABLISHED, so stateful rules no longer accept them: each direction needs a plain accept, and "
-            "answers to this host's own requests come from the service's port (accepting by source port lets strangers in who use it)."
+            "They are neither NEW nor ESTABLISHED, so stateful rules no longer accept them: each direction needs a "
+            "plain accept, and answers to this host's own requests come from the service's port (accepting by "
+            "source port lets strangers in who use it)."
         )
     if dialect.kubernetes(situation):
         parts.append("Kubernetes services are NAT: never exempt traffic to a service address.")
@@ -154,14 +156,15 @@ def disable_bridge_nf(situation: Situation, answers: tuple[str, ...]) -> Plan:
         ),
         persist=persist,
         verify=(f"sysctl {' '.join(names)}", dialect.count_command(situation)),
-        risk="Rules on this host no longer see what merely crosses its bridges: a filter for guests ends. Kubernetes, Docker and libvirt "
-        "need it for connections between containers or guests of one bridge through a service or a published port (hairpin), and set it "
-        "back to 1 when they start; do not use it there. NAT of traffic that is routed, not bridged, goes on. The keys appear with "
-        f"the module {module}, so a file read before it is ignored: the udev rule applies it when the module comes."
+        risk="Rules on this host no longer see what merely crosses its bridges: a filter for guests ends. "
+        "Kubernetes, Docker and libvirt need it for connections between containers or guests of one bridge through "
+        "a service or a published port (hairpin), and set it back to 1 when they start; do not use it there. NAT of "
+        f"traffic that is routed, not bridged, goes on. The keys appear with the module {module}, so a file read "
+        "before it is ignored: the udev rule applies it when the module comes."
         + (" Each network namespace has its own value." if per_netns else ""),
         scope="netns" if per_netns else "host",
-        why=f"the keys are 1 whenever {module} is loaded, and bridged frames then cross the IP hooks; what is tracked already stays "
-        "until it expires, so the count falls within the timeouts",
+        why=f"the keys are 1 whenever {module} is loaded, and bridged frames then cross the IP hooks; what is "
+        "tracked already stays until it expires, so the count falls within the timeouts",
     )
 
 
@@ -170,12 +173,13 @@ _OF_IP_CONNTRACK = frozenset(
     "xt_state xt_conntrack ipt_MASQUERADE ipt_REDIRECT iptable_nat ip_nat ip_conntrack_netlink ip_conntrack".split()
 )
 _BEFORE_4_19 = frozenset(
-    "xt_state xt_conntrack xt_CT xt_NOTRACK xt_nat ipt_MASQUERADE ipt_REDIRECT nft_ct nft_nat nft_masq iptable_nat ip6table_nat "
-    "nf_nat_masquerade_ipv4 nf_nat_ipv4 nf_nat_ipv6 nf_nat nf_conntrack_netlink nf_conntrack_ipv4 nf_conntrack_ipv6 nf_conntrack".split()
+    "xt_state xt_conntrack xt_CT xt_NOTRACK xt_nat ipt_MASQUERADE ipt_REDIRECT nft_ct nft_nat nft_masq iptable_nat "
+    "ip6table_nat nf_nat_masquerade_ipv4 nf_nat_ipv4 nf_nat_ipv6 nf_nat nf_conntrack_netlink nf_conntrack_ipv4 "
+    "nf_conntrack_ipv6 nf_conntrack".split()
 )
 _LATER = frozenset(
-    "xt_state xt_conntrack xt_CT xt_nat xt_MASQUERADE xt_REDIRECT nft_ct nft_nat nft_masq iptable_nat ip6table_nat nft_chain_nat "
-    "nf_nat nf_conntrack_netlink nf_conntrack".split()
+    "xt_state xt_conntrack xt_CT xt_nat xt_MASQUERADE xt_REDIRECT nft_ct nft_nat nft_masq iptable_nat ip6table_nat "
+    "nft_chain_nat nf_nat nf_conntrack_netlink nf_conntrack".split()
 )
 
 
@@ -200,9 +204,10 @@ def empty_tables(situation: Situation) -> tuple[str, ...]:
     """Commands that open the policies and empty every table present, without loading one."""
     opened = tuple(f"iptables -P {chain} ACCEPT" for chain in ("INPUT", "FORWARD", "OUTPUT"))
     if identity.at_least(situation.kernel, 4, 14) is True:
-        # From 4.14 touching a table starts no tracking, and iptables over nft lists nothing in /proc/net (KERNEL.md 5.2).
-        loop = "for t in nat mangle raw filter; do iptables -t $t -F; iptables -t $t -X; ip6tables -t $t -F; ip6tables -t $t -X; done"
-        return (*opened, loop)
+        # From 4.14 touching a table starts no tracking, and iptables over nft lists nothing in /proc/net
+        # (KERNEL.md 5.2).
+        tables = "for t in nat mangle raw filter; do"
+        return (*opened, *(f"{tables} {tool} -t $t -F; {tool} -t $t -X; done" for tool in ("iptables", "ip6tables")))
     loops = ["for t in $(cat /proc/net/ip_tables_names); do iptables -t $t -F; iptables -t $t -X; done"]
     if not dialect.old_stack(situation):
         loops.append("for t in $(cat /proc/net/ip6_tables_names); do ip6tables -t $t -F; ip6tables -t $t -X; done")
@@ -215,7 +220,8 @@ def unload_modules(situation: Situation, answers: tuple[str, ...]) -> Plan:
     check = f"grep -c '^{module} ' /proc/modules"
     if situation.builtin or situation.nat_in_use or dialect.kubernetes(situation):
         reason = (
-            "tracking is compiled into this kernel and cannot be unloaded: exempt the traffic with a raw rule (notrack), or remove the rules that need it"
+            "tracking is compiled into this kernel and cannot be unloaded: exempt the traffic with a raw rule "
+            "(notrack), or remove the rules that need it"
             if situation.builtin
             else "NAT is in use here and ends with the modules: exempt the traffic that needs none instead (notrack)"
         )
@@ -237,11 +243,17 @@ def unload_modules(situation: Situation, answers: tuple[str, ...]) -> Plan:
     by_loading = identity.at_least(situation.kernel, 4, 14) is False
     persist: tuple[str, ...] = (
         f"grep -rlE '(nf|ip)_conntrack|iptable_nat' {' '.join(_load_files(situation))}",
-        "# take the lines out that load them; do not list the nat table again (iptables -t nat -L): look at /proc/net/ip_tables_names first",
+        (
+            "# take the lines out that load them; do not list the nat table again (iptables -t nat -L): look at "
+            "/proc/net/ip_tables_names first"
+        ),
     )
     if by_loading and not dialect.old_stack(situation) and not situation.nat_in_use:
         persist += (
-            "# a blacklist does not stop a module that another one pulls in; this makes touching the nat table fail instead:",
+            (
+                "# a blacklist does not stop a module that another one pulls in; this makes touching the nat table "
+                "fail instead:"
+            ),
             dialect.lines_into(
                 "/etc/modprobe.d/no-nat-table.conf", "install iptable_nat /bin/false", "install ip6table_nat /bin/false"
             ),
@@ -257,16 +269,19 @@ def unload_modules(situation: Situation, answers: tuple[str, ...]) -> Plan:
         undo=(f"modprobe {dialect.tracker(situation)}", reload, *enable),
         persist=persist,
         verify=(check, "cat /proc/net/ip_tables_names", dialect.drops_command(situation)),
-        risk="Every rule of this host is removed first, so it stands open for that time and after. NAT and stateful rules (state, "
-        "conntrack, MASQUERADE, port forwards) stop at once, and entries are lost. On a Xen or KVM host whose guests are bridged the "
-        "guests keep their connections: bridging needs none of these modules. rmmod waits for packets that still hold an entry, and "
-        "refuses while something uses a module (Open vSwitch, IPVS, rules in another network namespace). It does not survive a "
-        "reboot by itself, and the next rule or listing that needs tracking loads it again.",
+        risk="Every rule of this host is removed first, so it stands open for that time and after. NAT and stateful "
+        "rules (state, conntrack, MASQUERADE, port forwards) stop at once, and entries are lost. On a Xen or KVM "
+        "host whose guests are bridged the guests keep their connections: bridging needs none of these modules. "
+        "rmmod waits for packets that still hold an entry, and refuses while something uses a module (Open vSwitch, "
+        "IPVS, rules in another network namespace). It does not survive a reboot by itself, and the next rule or "
+        "listing that needs tracking loads it again.",
         scope="host",
         why=(
-            "on this kernel loading the modules is enough to track every packet, so only unloading (or a raw rule) ends it"
+            "on this kernel loading the modules is enough to track every packet, so only unloading (or a raw rule) "
+            "ends it"
             if by_loading
-            else "from 4.14 on modules alone track nothing: removing the rules that need state ends tracking, unloading frees the rest"
+            else "from 4.14 on modules alone track nothing: removing the rules that need state ends tracking, "
+            "unloading frees the rest"
             if identity.at_least(situation.kernel, 4, 14)
             else "before 4.14 loaded modules track every packet; from 4.14 on removing the rules is what ends it"
         ),
