@@ -20,8 +20,18 @@ ROWS: tuple[Row, ...] = (
     Row(
         "kernel_log",
         (
-            "conntrack:", "table full", "suppressed", "overflow", "flooding", "orphaned", "memory", "allocation",
-            "martian", "nf_ct_", "bad checksum", "filtering via",
+            "conntrack:",
+            "table full",
+            "suppressed",
+            "overflow",
+            "flooding",
+            "orphaned",
+            "memory",
+            "allocation",
+            "martian",
+            "nf_ct_",
+            "bad checksum",
+            "filtering via",
         ),  # fmt: skip
     ),
     # the table and its counters
