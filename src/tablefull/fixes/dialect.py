@@ -246,14 +246,22 @@ def persist_order(situation: Situation, path: str = SYSCTL_FILE) -> tuple[str, .
             "chmod 755 /etc/sysconfig/modules/conntrack.modules",
         )
     if kin in ("debian", "ubuntu", "alpine"):
-        return (lines_into("/etc/modules", module, append=True), reload_rule("nf_conntrack", path))
+        return (
+            f"grep -qx {module} /etc/modules || {lines_into('/etc/modules', module, append=True)}",
+            reload_rule("nf_conntrack", path),
+        )
     return (reload_rule("nf_conntrack", path),)
 
 
 def reload_rule(module: str, path: str) -> str:
     """A udev rule that applies the file whenever the module appears, however late that is."""
     rule = f'ACTION=="add", SUBSYSTEM=="module", KERNEL=="{module}", RUN+="/sbin/sysctl -q -p {path}"'
-    return lines_into(f"/etc/udev/rules.d/90-{module.replace('_', '-')}.rules", rule)
+    return lines_into(udev_file(path), rule)
+
+
+def udev_file(path: str) -> str:
+    """The rule's file, one for each file of settings, so that no plan overwrites another's."""
+    return f"/etc/udev/rules.d/{path.rpartition('/')[2].removesuffix('.conf')}.rules"
 
 
 def address(text: str) -> tuple[str, bool] | None:

@@ -84,7 +84,7 @@ def persist_config(situation: Situation, answers: tuple[str, ...]) -> Plan:
         answers,
         title="Make the setting arrive after its module, and stay",
         commands=commands,
-        undo=("rm -f /etc/modules-load.d/conntrack.conf /etc/udev/rules.d/90-nf-conntrack.rules",)
+        undo=(f"rm -f /etc/modules-load.d/conntrack.conf {dialect.udev_file(own)}",)
         if dialect.systemd(situation) and kin not in ("nixos", "openwrt")
         else ("# take the lines written above out of their files again",),
         persist=persist,

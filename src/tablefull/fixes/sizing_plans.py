@@ -261,9 +261,9 @@ def raise_hashsize(situation: Situation, answers: tuple[str, ...]) -> Plan:
     refuse = sizing.chain_limit(situation.kernel).value
     if refuse is not None:
         why += f"; this kernel refuses an insert into a chain of {refuse[0]} to {refuse[1]}"
-    kept = {"nf_conntrack_max": limit} if situation.max else {}
-    if by_sysctl:
-        kept = {"nf_conntrack_buckets": buckets}
+    # A file of its own: the limit may stand in the usual one already.
+    path = "/etc/sysctl.d/90-conntrack-buckets.conf"
+    kept = {"nf_conntrack_buckets": buckets} if by_sysctl else {"nf_conntrack_max": limit} if situation.max else {}
     return compose(
         "raise-hashsize",
         situation,
@@ -273,8 +273,8 @@ def raise_hashsize(situation: Situation, answers: tuple[str, ...]) -> Plan:
         undo=(_undo_buckets(situation),),
         persist=(
             *_keep_buckets(situation, buckets),
-            *(dialect.persist_sysctls(situation, kept) if kept else ()),
-            *dialect.persist_order(situation),
+            *(dialect.persist_sysctls(situation, kept, path) if kept else ()),
+            *(dialect.persist_order(situation, path) if kept else ()),
             *_kube_keeps(situation),
         ),
         verify=(
