@@ -8,7 +8,7 @@ from tablefull.rules.finding import Finding
 from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
 from tablefull.rules.timeouts import ENOUGH_ROWS, LARGE_SHARE
-from tablefull.rules.traffic import ASK_SOURCES
+from tablefull.rules.traffic import ASK_SOURCES, many_peers
 
 FLOOD_SUPPRESSED = (
     10_000  # 2,000 refused packets a second; the busiest of the legitimate reports seen had 6,464 in a window
@@ -26,9 +26,10 @@ def attack_traffic_fills_the_table(case: Case) -> Iterator[Finding]:
     full = fullness(case)
     if full.state == "no" and not case.compositions:
         return
+    scanner = many_peers(case)
     for _, table in case.compositions:
         half_open = table.by_state.get("SYN_SENT", 0) + table.by_state.get("SYN_RECV", 0)
-        if table.rows >= ENOUGH_ROWS and half_open > LARGE_SHARE * table.rows:
+        if scanner is None and table.rows >= ENOUGH_ROWS and half_open > LARGE_SHARE * table.rows:
             clues.add(
                 0.8,
                 f"{half_open} of {table.rows} listed entries are half open, from {len(table.by_source)} sources",

@@ -199,6 +199,7 @@ def it_is_something_else(case: Case) -> Iterator[Finding]:
         or case.log("helper-off")
         or case.log("vmalloc")
         or case.log("ip-conntrack-max")
+        or (case.log("page-allocation") and case.said("nf_conntrack_alloc|init_conntrack"))
     )
     best: Clues | None = None
     which: LookAlike | None = None

@@ -170,7 +170,7 @@ def chains_are_long(case: Case) -> Iterator[Finding]:
     clues.said(
         0.35,
         "CPU is spent in conntrack lookups",
-        "__nf_conntrack_find|nf_conntrack_tuple_taken|nf_conntrack_find_get|____nf_conntrack_find|early_drop*cpu|"
+        "__nf_conntrack_find|nf_conntrack_tuple_taken|nf_conntrack_find_get|____nf_conntrack_find|"
         "softirq*conntrack",
     )
     if clues:

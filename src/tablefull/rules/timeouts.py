@@ -83,7 +83,7 @@ def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
     clues.said(
         0.6,
         "the five-day timeout is named",
-        "5 days|five days|5-day|five-day|432000|5 day timeout|established*5d|timeout*days",
+        "5 days|five days|5-day|five-day|5 day timeout|established*5d|timeout*days",
     )
     clues.said(
         0.45,

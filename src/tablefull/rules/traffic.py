@@ -38,6 +38,16 @@ def talker(case: Case) -> tuple[str, float, Origin] | None:
     return None
 
 
+def many_peers(case: Case) -> tuple[str, float, Origin, int] | None:
+    """The talker where most of its listed entries go to different addresses, with how many: a scan or peer-to-peer."""
+    found = talker(case)
+    if found is None:
+        return None
+    table = next(table for _, table in case.compositions if table.first == found[2])
+    peers = len(table.by_destination)
+    return (*found, peers) if peers > 0.5 * table.rows else None
+
+
 @rule("udp-dns-churn", needs=("text",))
 def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
     """Fires where UDP, DNS above all, makes an entry a query: 30 s each, 120 or 180 s once it looks like a stream.
@@ -80,9 +90,9 @@ def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
             else ("notrack", "shorten-timeouts", "raise-max")
         )
         if (
-            case.said("load balancer|published|-p |masquerade|container|docker")
+            case.said("load balancer|published|docker run*-p |masquerade|container|docker")
             and not services
-            and not case.said("dns|port 53")
+            and not case.said("dns|port 53|dport 53|dport=53|name server|nameserver|resolver")
         ):
             fixes = ("shorten-timeouts", "raise-max", "notrack")
         yield clues.finding(*fixes, confirm=(ASK_PORTS,))
@@ -96,14 +106,10 @@ def one_host_with_very_many_peers(case: Case) -> Iterator[Finding]:
     """
     clues = Clues(case, "scan-or-p2p")
     full = fullness(case)
-    found = talker(case)
+    found = many_peers(case)
     if found is not None:
-        table = next(table for _, table in case.compositions if table.first == found[2])
-        peers = len(table.by_destination)
-        if peers > 0.5 * table.rows:
-            clues.add(
-                0.75, f"{found[0]} holds {found[1]:.0%} of the listed entries, to {peers} different addresses", found[2]
-            )
+        address, share, origin, peers = found
+        clues.add(0.75, f"{address} holds {share:.0%} of the listed entries, to {peers} different addresses", origin)
     relevant = full.state == "yes" or case.occupancy is not None or case.said("conntrack|nat table|nat")
     if relevant:
         clues.said(
