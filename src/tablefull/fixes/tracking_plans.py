@@ -20,10 +20,12 @@ _EVERYTHING = frozenset(("unneeded-tracking", "bridge-nf"))
 
 
 def _services(situation: Situation) -> tuple[tuple[str, str], ...]:
-    """Services to exempt; ``("all", "")`` is everything."""
+    """Services to exempt; ``all`` is everything, ``bridged`` the frames that only cross this host's bridges."""
     found = dialect.services(situation) or _BY_CAUSE.get(situation.cause, ())
     if found:
         return found
+    if situation.cause in _EVERYTHING and (situation.bridged or situation.cause == "bridge-nf"):
+        return (("bridged", ""),)
     if situation.cause in _EVERYTHING and situation.nat_in_use is not True:
         return (("all", ""),)
     return (("udp", dialect.PLACEHOLDER_PORT),)
@@ -33,6 +35,9 @@ def _matches(protocol: str, port: str) -> tuple[tuple[str, str], ...]:
     """``(chain, match)`` of all four ways: requests in, answers out, requests out, answers in."""
     if protocol == "all":
         return (("PREROUTING", ""), ("OUTPUT", ""))
+    if protocol == "bridged":
+        # Both directions of bridged traffic arrive in PREROUTING; what is meant for this host itself stays tracked.
+        return (("PREROUTING", "-m physdev --physdev-is-in -m addrtype ! --dst-type LOCAL "),)
     if protocol == "lo":
         return (("PREROUTING", "-i lo "), ("OUTPUT", "-o lo "))
     if not port:
@@ -40,6 +45,12 @@ def _matches(protocol: str, port: str) -> tuple[tuple[str, str], ...]:
     return tuple(
         (chain, f"-p {protocol} --{side} {port} ") for chain in ("PREROUTING", "OUTPUT") for side in ("dport", "sport")
     )
+
+
+def _kin(situation: Situation, protocol: str) -> tuple[str, ...]:
+    # addrtype knows IPv6 from 2.6.39 on.
+    old = protocol == "bridged" and identity.at_least(situation.kernel, 2, 6, 39) is False
+    return ("ipv4",) if old or protocol == "ipip" else ("ipv4", "ipv6")
 
 
 def _nft_matches(protocol: str, port: str, chain: str) -> tuple[str, ...]:
@@ -55,16 +66,19 @@ def _nft_matches(protocol: str, port: str, chain: str) -> tuple[str, ...]:
 def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
     """Exempt services in the raw table, requests and answers, IPv4 and IPv6."""
     services = _services(situation)
-    named = ", ".join("everything" if name == "all" else f"{name}/{port}" if port else name for name, port in services)
+    words = {"all": "everything", "bridged": "bridged frames", "lo": "loopback"}
+    named = ", ".join(words.get(name, f"{name}/{port}" if port else name) for name, port in services)
     unknown_port = any(port == dialect.PLACEHOLDER_PORT for _, port in services)
     accepts: tuple[Rule, ...] = ()
     if dialect.front_end(situation) in _FILTERS:
         accepts = tuple(
             Rule("filter", "INPUT", (f"-p {name} --dport {port} " if port else f"-p {name} ") + "-j ACCEPT")
             for name, port in services
-            if name not in ("all", "lo")
+            if name not in ("all", "bridged", "lo")
         )
-    if dialect.uses_nft(situation):
+        if ("all", "") in services:
+            accepts = (Rule("filter", "INPUT", "-p tcp --dport 22 -j ACCEPT"),)
+    if dialect.uses_nft(situation) and ("bridged", "") not in services:
         chains = tuple(
             NftChain(
                 chain, chain, RAW, tuple(rule for name, port in services for rule in _nft_matches(name, port, chain))
@@ -78,7 +92,9 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
     else:
         target = packet_rules.no_tracking(situation)
         rules = accepts + tuple(
-            Rule("raw", chain, f"{match}{target}") for name, port in services for chain, match in _matches(name, port)
+            Rule("raw", chain, f"{match}{target}", _kin(situation, name))
+            for name, port in services
+            for chain, match in _matches(name, port)
         )
         commands, undo = packet_rules.insert(situation, rules), packet_rules.delete(situation, rules)
         persist = packet_rules.keep(situation, rules)
@@ -99,7 +115,10 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
         verify=(*shown, dialect.count_command(situation)),
         risk=_notrack_risk(situation, services),
         scope="netns",
-        why="the rules stand in PREROUTING and in OUTPUT, for the port as destination and as source: requests and "
+        why="both directions of bridged traffic arrive in PREROUTING, so one rule exempts requests and answers; "
+        "what is meant for this host itself is still tracked. Entries that exist stay until they expire."
+        if ("bridged", "") in services
+        else "the rules stand in PREROUTING and in OUTPUT, for the port as destination and as source: requests and "
         "answers each way. Exempting one way alone makes entries of the other, reversed. Entries that exist stay "
         "until they expire.",
     )
@@ -109,7 +128,7 @@ def _notrack_risk(situation: Situation, services: tuple[tuple[str, str], ...]) -
     parts = ["Untracked packets are not translated: what reaches this service through NAT on this host stops working."]
     if situation.nat_in_use:
         parts[0] += " NAT is in use here, so make sure that this traffic is not part of it."
-    if dialect.front_end(situation) not in ("none", "unknown"):
+    if dialect.front_end(situation) != "none" and ("bridged", "") not in services:
         parts.append(
             "They are neither NEW nor ESTABLISHED, so stateful rules no longer accept them: each direction needs a "
             "plain accept, and answers to this host's own requests come from the service's port (accepting by "
@@ -118,7 +137,13 @@ def _notrack_risk(situation: Situation, services: tuple[tuple[str, str], ...]) -
     if dialect.kubernetes(situation):
         parts.append("Kubernetes services are NAT: never exempt traffic to a service address.")
     if ("all", "") in services:
-        parts.append("With everything exempted, no stateful rule and no NAT on this host works.")
+        parts.append(
+            "With everything exempted, no stateful rule and no NAT on this host works: where the firewall accepts "
+            "answers only by ESTABLISHED, you lock yourself out, so type it with a way back (a console, or 'at' "
+            "with the undo)."
+        )
+    if ("bridged", "") in services:
+        parts.append("Guests that this host routes or translates, instead of bridging them, lose their connections.")
     if dialect.front_end(situation) == "ufw":
         parts.append("After 'ufw reload' check that the rules stand there once.")
     return " ".join(parts)
