@@ -6,6 +6,7 @@ The value a view renders; its JSON form is the contract of DESIGN section 3 (``t
 from msgspec import Struct
 
 from tablefull import __version__
+from tablefull.facts.claims import Claim
 from tablefull.facts.host import Distribution
 from tablefull.facts.modules import Module
 from tablefull.facts.origin import Hole
@@ -25,6 +26,7 @@ from tablefull.rules.next_steps import next_steps
 
 MAX_CAUSES = 6  # past these the confidences are noise
 MAX_FIXES = 6
+UNRELATED = "unrelated"  # the look-alike that stands for "not a word about tracking"
 RIVAL = 0.5  # a cause with less of the first one's confidence brings no fixes of its own
 CLEAR_OF_FIRST = 0.35  # a cause with less than this share of the first one's confidence is not shown beside it
 
@@ -81,9 +83,10 @@ def diagnose(snapshot: Snapshot) -> Diagnosis:
         unread=tuple(snapshot.unread),
         holes=tuple(snapshot.holes),
         outcomes=verdicts.outcomes,
-        seen_anything=bool(causes)
-        or full.state != "unknown"
-        or any(host.facts or host.composition for host in snapshot.hosts),
+        seen_anything=full.state != "unknown"
+        or any(cause.look_alike != UNRELATED for cause in causes)
+        or any(not isinstance(fact, Claim) for host in snapshot.hosts for fact in host.facts)
+        or any(host.composition for host in snapshot.hosts),
         live=snapshot.live,
     )
 
@@ -140,7 +143,7 @@ def headline(full: Fullness, causes: tuple[Finding, ...], lost: Loss | None) -> 
     """One sentence: is it full, is it bad, why most likely."""
     if full.state == "yes":
         first = f"Yes: {_TABLES[full.table]} is full and new connections are refused"
-        if lost is not None and lost.rate_per_s:
+        if lost is not None and lost.rate_per_s and lost.rate_per_s >= 1:
             first += f", about {lost.rate_per_s:.0f} packets a second"
     elif full.state == "no":
         first = "No entry table is full in this evidence"
@@ -151,6 +154,10 @@ def headline(full: Fullness, causes: tuple[Finding, ...], lost: Loss | None) -> 
     from tablefull.rules.meanings import CAUSES
 
     best = causes[0]
+    if best.look_alike == UNRELATED:
+        return "Nothing in this evidence speaks of connection tracking."
+    if best.look_alike is not None and full.state != "yes":
+        return f"{first}. What is shown is something else: {best.why.split('; ')[0]}."
     sure = "Most likely cause" if best.confidence >= 0.5 else "A possible cause"
     return f"{first}. {sure}: {CAUSES[best.cause].meaning}."
 

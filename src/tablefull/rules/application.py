@@ -43,7 +43,7 @@ def a_program_reconnects_or_leaks(case: Case) -> Iterator[Finding]:
         "thousands of established connections to",
     )
     clues.said(
-        0.7,
+        0.75,
         "it begins when one program is switched on and ends when it is stopped",
         "after switching on|after enabling|after starting|when i start|once i start|only while*runs|"
         "goes away when i stop|stop*service*normal|restart*recovers|重启*恢复|after turning on|as soon as*starts|"

@@ -80,7 +80,8 @@ def refused_or_limited_inside_a_container(case: Case) -> Iterator[Finding]:
     )
     if not clues:
         return
-    if full.state == "yes" and not refused and clues.weight < 0.8:
+    printed = any(line.netns is not None for line in case.log("table-full"))
+    if full.state == "yes" and not refused and not printed and clues.weight < 0.8:
         clues.against(0.5)
     kubernetes = case.said("kube-proxy|kubernetes|microk8s|kind|k8s|kubelet|k3s|rke|minikube")
     if kubernetes:

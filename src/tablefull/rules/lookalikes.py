@@ -229,11 +229,12 @@ def it_is_something_else(case: Case) -> Iterator[Finding]:
             )
             which = LookAlike("cleared", "connection tracking is cleared by its own counters")
     if best is None or which is None:
-        if full.state == "yes" or case.said("conntrack|nf_ct|masquerade|snat|nat |iptables"):
+        tracked = case.counters or case.max or case.compositions or case.has("rules")
+        if full.state == "yes" or tracked or case.said("conntrack|nf_ct|masquerade|snat|nat |iptables"):
             return
         best = Clues(case, "not-conntrack")
         best.add(UNRELATED, "nothing in this evidence speaks of connection tracking", basis="unknown")
-        which = LookAlike("unrelated", "nothing here speaks of connection tracking")
+        which = LookAlike("unrelated", "nothing here speaks of connection tracking", severity="none")
     if full.state == "yes" or about_conntrack:
         best.against(0.3)
     elif full.state == "unknown" and case.said(

@@ -75,36 +75,21 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
             "conntrack_max*too low|conntrack_max*too small|limit*too low*conntrack|conntrack*limit*low|"
             "conntrack table*too small|conntrack table size*small|low default*conntrack|default*so low"
         )
-        if origin is None:
+        if origin is not None:
+            clues.add(0.4, "the report holds the limit for too low", origin, basis="unknown")
+        refused = case.counters.get("drop", 0) - case.counters.get("insert_failed", 0)
+        if refused > 0:
+            why = f"drop counts {refused} packets that no insertion failure explains: a full table, or no memory"
+            clues.add(0.4, why, *case.counter_origins[:2])
+        if not clues:
             return
-        clues.add(0.4, "the report holds the limit for too low", origin, basis="unknown")
     if full.state == "yes":
         clues.add(0.45, full.how, *full.evidence[:2], basis=full.basis)
     if near and occupancy is not None and full.state != "yes" and limit is not None:
         clues.add(0.5, f"the count has reached {occupancy:.0%} of the limit", limit.origin)
     elif near and full.state != "yes":
         clues.add(0.55, "the report says the count comes close to the limit", basis="unknown")
-    if limit is not None and number is not None and (number in SHIPPED_LIMITS or number < SMALLEST_CHOSEN):
-        clues.add(
-            0.4,
-            f"{number} is a limit that is computed or shipped, not chosen for this load",
-            limit.origin,
-            basis="version",
-        )
-    elif (
-        number is not None
-        and limit is not None
-        and number % 32768 == 0
-        and case.said("kube-proxy|kubernetes|k8s|conntrack.go")
-    ):
-        clues.add(
-            0.3,
-            f"{number} is kube-proxy's 32768 for each core, not a measure of the load",
-            limit.origin,
-            basis="version",
-        )
-    elif number is not None and limit is not None and number >= LARGE_LIMIT:
-        clues.against(0.7)
+    _weigh_limit(case, clues)
     clues.said(
         0.45,
         "the limit is said to be the default",
@@ -131,6 +116,33 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
     if full.state != "yes":
         severity = "info"
     yield clues.finding(*fixes, severity=severity, confirm=(ASK_COUNT, ASK_COMPOSITION))  # type: ignore[arg-type]
+
+
+def _weigh_limit(case: Case, clues: Clues) -> None:
+    """What the limit itself says: shipped, computed by kube-proxy, or raised by somebody already."""
+    limit = case.max
+    number = limit.number if limit else None
+    if limit is not None and number is not None and (number in SHIPPED_LIMITS or number < SMALLEST_CHOSEN):
+        clues.add(
+            0.4,
+            f"{number} is a limit that is computed or shipped, not chosen for this load",
+            limit.origin,
+            basis="version",
+        )
+    elif (
+        number is not None
+        and limit is not None
+        and number % 32768 == 0
+        and case.said("kube-proxy|kubernetes|k8s|conntrack.go")
+    ):
+        clues.add(
+            0.3,
+            f"{number} is kube-proxy's 32768 for each core, not a measure of the load",
+            limit.origin,
+            basis="version",
+        )
+    elif number is not None and limit is not None and number >= LARGE_LIMIT:
+        clues.against(0.7)
 
 
 @rule("hash-undersized", needs=("settings", "counters", "text"))
@@ -170,8 +182,7 @@ def chains_are_long(case: Case) -> Iterator[Finding]:
     clues.said(
         0.35,
         "CPU is spent in conntrack lookups",
-        "__nf_conntrack_find|nf_conntrack_tuple_taken|nf_conntrack_find_get|____nf_conntrack_find|"
-        "softirq*conntrack",
+        "__nf_conntrack_find|nf_conntrack_tuple_taken|nf_conntrack_find_get|____nf_conntrack_find|softirq*conntrack",
     )
     if clues:
         yield clues.finding("raise-hashsize", "raise-max", "persist-config")
