@@ -63,7 +63,6 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
     full = fullness(case)
     clues = Clues(case, "table-undersized")
     limit = case.max
-    number = limit.number if limit else None
     occupancy = case.occupancy
     near = (occupancy is not None and occupancy >= NEAR_LIMIT) or case.said(
         "close to the maximum|close to the limit|near the limit|approaching the limit"
