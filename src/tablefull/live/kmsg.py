@@ -1,7 +1,7 @@
 """The kernel's log as it stands: ``/dev/kmsg`` read without waiting, the journal or a log file where that is refused.
 
-The trap: ``/dev/kmsg`` waits for the next message at its end unless opened non-blocking, gives one record a read, and answers
-EPIPE where the ring overwrote what was next; reading goes on after that (Documentation/ABI/testing/dev-kmsg).
+The trap: ``/dev/kmsg`` waits for the next message at its end unless opened non-blocking, gives one record a read, and
+answers EPIPE where the ring overwrote what was next; reading goes on after that (Documentation/ABI/testing/dev-kmsg).
 """
 
 import os
@@ -12,10 +12,12 @@ from tablefull.live.proc import Proc, hole
 
 # Every word by which a line can matter to the entry table, its look-alikes, or the memory and modules behind it.
 WANTED = (
-    "conntrack", "nf_", "ip_tables", "ip6_tables", "ipt_", "ebtable", "netfilter", "nft", "bridge", "suppressed", "overflow",
-    "orphaned", "SYN flooding", "martian", "ut of memory", "ut of socket memory", "oom-killer", "page allocation failure",
-    "allocation failed", "Linux version", "Command line", "table full", "neighbour", "neighbor", "limit of", "vmalloc", "bad checksum",
-    "repeated", "Memory:",
+    "conntrack", "nf_", "ip_tables", "ip6_tables", "ipt_", "ebtable", "netfilter", "br_netfilter", "bridge:",
+    "suppressed", "overflow",
+    "orphaned", "SYN flooding", "martian", "ut of memory", "ut of socket memory", "oom-killer",
+    "page allocation failure",
+    "allocation failed", "Linux version", "table full", "neighbour", "neighbor", "limit of", "vmalloc", "bad checksum",
+    "repeated",
 )  # fmt: skip
 MOST_LINES = 4000
 LOG_FILES = ("var/log/kern.log", "var/log/messages", "var/log/syslog")
@@ -28,7 +30,9 @@ def wanted(line: str) -> bool:
 
 
 def read(proc: Proc, still: Callable[[], bool]) -> bytes | Hole:
-    """The wanted lines of the ring as ``dmesg`` prints them, the latest ``MOST_LINES``; a hole where it may not be read."""
+    """The wanted lines of the ring as ``dmesg`` prints them, the latest ``MOST_LINES``; a hole where it may not be
+    read.
+    """
     from collections import deque
 
     try:

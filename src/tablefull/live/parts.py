@@ -1,9 +1,9 @@
 """Which parts of the kernel are there already, so that asking them loads nothing.
 
-The trap: a program that only lists makes the kernel load the module it lists from. ``nft`` loads ``nf_tables``, ``conntrack``
-loads ``nf_conntrack_netlink`` (and with it, up to v4.13, tracking of every packet), ``iptables -t nat -L`` creates the table.
-A part that is built in never stands in ``/proc/modules``, and has a folder in ``/sys/module`` only where it has a parameter or a
-version, so absence there is not absence.
+The trap: a program that only lists makes the kernel load the module it lists from. ``nft`` loads ``nf_tables``,
+``conntrack`` loads ``nf_conntrack_netlink`` (and with it, up to v4.13, tracking of every packet), ``iptables -t nat
+-L`` creates the table. A part that is built in never stands in ``/proc/modules``, and has a folder in ``/sys/module``
+only where it has a parameter or a version, so absence there is not absence.
 """
 
 from tablefull.facts.origin import Hole
@@ -11,7 +11,13 @@ from tablefull.live.proc import Proc, missing
 
 # What is asked through, part by part. ``request_module`` names: net/netfilter/nfnetlink.c ("nfnetlink-subsys-%d"),
 # net/netlink/af_netlink.c ("net-pf-%d-proto-%d"); a subsystem depends on nfnetlink, so having it is having both.
-CONNTRACK, NFTABLES, IPSET, NFT_COMPAT, IP_TABLES = "nf_conntrack_netlink", "nf_tables", "ip_set", "nft_compat", "ip_tables"
+CONNTRACK, NFTABLES, IPSET, NFT_COMPAT, IP_TABLES = (
+    "nf_conntrack_netlink",
+    "nf_tables",
+    "ip_set",
+    "nft_compat",
+    "ip_tables",
+)
 
 _OPTIONS = {
     CONNTRACK: "CONFIG_NF_CT_NETLINK",
@@ -28,8 +34,11 @@ class Parts:
     def __init__(self, proc: Proc) -> None:
         self._proc = proc
         modules = proc.read("proc/modules")
-        self._loaded = set() if isinstance(modules, Hole) else {line.split(b" ", 1)[0].decode() for line in modules.splitlines()}
-        # Without CONFIG_MODULES there is no /proc/modules (kernel/module/procfs.c), and request_module() is a stub that fails.
+        self._loaded = (
+            set() if isinstance(modules, Hole) else {line.split(b" ", 1)[0].decode() for line in modules.splitlines()}
+        )
+        # Without CONFIG_MODULES there is no /proc/modules (kernel/module/procfs.c), and request_module() is a stub
+        # that fails.
         self.modular = not (missing(modules) and proc.exists("proc/version"))
         disabled = proc.number("proc/sys/kernel/modules_disabled")
         self.frozen = not self.modular or disabled == 1

@@ -1,7 +1,7 @@
 """Files of ``/proc``, ``/sys`` and ``/etc`` under a root that is given: a value, or a hole with its reason.
 
-The trap: nothing here may raise, and nothing may read without end. A file of ``/proc`` has no size to ask for, a listing of
-the entry table may hold 1.5 million rows, and a file may vanish between its name and its reading.
+The trap: nothing here may raise, and nothing may read without end. A file of ``/proc`` has no size to ask for, a
+listing of the entry table may hold 1.5 million rows, and a file may vanish between its name and its reading.
 """
 
 import errno
@@ -43,7 +43,9 @@ class Proc:
         return os.path.join(self.root, name.lstrip("/"))  # noqa: PTH118 - ten times as fast as Path, and called a thousand times
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes | Hole:
-        """The content, at most ``most`` bytes of it; a hole where it cannot be read. Never blocks on a pipe or a device."""
+        """The content, at most ``most`` bytes of it; a hole where it cannot be read. Never blocks on a pipe or a
+        device.
+        """
         try:
             fd = os.open(self.path(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (OSError, ValueError) as error:

@@ -1,12 +1,14 @@
-"""Programs that only look, run so that they cannot do more: no shell, no input, a time limit, a bound on what they print.
+"""Programs that only look, run so that they cannot do more: no shell, no input, a time limit, a bound on what they
+print.
 
-The trap: a listing program may itself call ``modprobe`` (libxtables does). Every program here runs without CAP_SYS_MODULE, so
-that such a call fails; and it dies with this process, so that Ctrl-C leaves nothing behind.
+The trap: a listing program may itself call ``modprobe`` (libxtables does). Every program here runs without
+CAP_SYS_MODULE, so that such a call fails; and it dies with this process, so that Ctrl-C leaves nothing behind.
 """
 
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -46,6 +48,12 @@ def find(name: str) -> str | None:
         if os.access(path, os.X_OK):
             return path
     return None
+
+
+def speaks_nft(name: str) -> bool:
+    """True where a program of iptables is the one that translates to nftables: its file is ``xtables-nft-multi``."""
+    path = find(name)
+    return path is not None and "nft" in os.path.basename(os.path.realpath(path))  # noqa: PTH119 - two words of a path
 
 
 def run(argv: Sequence[str], *, timeout_s: float, most_lines: int | None = None) -> Ran | Hole:
@@ -137,10 +145,8 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
     """End the program and whatever it started, and wait for it."""
     import signal
 
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     child.wait()
     for pipe in (child.stdout, child.stderr):
         if pipe is not None:
