@@ -1,0 +1,1 @@
+"""What people and machines see: values in, presentation out."""

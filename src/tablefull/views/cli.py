@@ -1,0 +1,164 @@
+"""``tablefull``: the command line, its exit codes, and the one line that a failure becomes.
+
+The trap: start-up. Every command's module is imported when that command is called and not before, and what a command needs
+only sometimes (colours, HTML, the live host) is imported where it is needed. A test looks at ``sys.modules``.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from tablefull import __version__
+from tablefull.errors import EXIT_FINE, EXIT_REFUSED, EXIT_USAGE, TablefullError, UsageError
+
+PROGRAM = "tablefull"
+COMPLETE_VARIABLE = "_TABLEFULL_COMPLETE"
+INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
+
+# Command → module and the one line that `tablefull --help` shows without importing it.
+COMMANDS = {
+    "diagnose": (
+        "commands_diagnose",
+        "Say what is wrong, why, and what to do: of a paste, a file, a bundle or this host.",
+    ),
+    "collect": ("commands_collect", "Write what a diagnosis needs to know of this host into a bundle; change nothing."),
+    "explain": ("commands_explain", "Explain a cause or a fix; without an id, list them all."),
+    "check": ("commands_check", "Say how full the table of this host is, as a monitoring plugin."),
+    "man": ("commands_shell", "Print the manual page, in roff."),
+    "completion": ("commands_shell", "Print the completion script of a shell."),
+}
+EPILOG = """\b
+Examples:
+  tablefull diagnose incident.txt           what somebody pasted into a ticket
+  dmesg | tablefull diagnose -              standard input
+  sudo tablefull diagnose                   this host
+  tablefull diagnose web1.tar.gz --format json
+  tablefull explain bridge-nf
+
+\b
+Exit codes: 0 fine, 1 a finding of severity degraded or worse, 2 wrong usage,
+3 could not see enough to tell, 4 refused or failed to act. `check` uses 0 1 2 3
+of monitoring plugins instead."""
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order a person meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command; None for a name there is not."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"tablefull.views.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest names where there is no such command."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            raise UsageError(f"no command is called {name!a}{nearest(name, COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, none of them imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def nearest(name: str, known: Any) -> str:
+    """``; did you mean x or y?`` for the nearest of the known names, else where to find them."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(known)}"
+
+
+@click.group(
+    cls=Lazy,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "--version", prog_name=PROGRAM)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of a failure.")
+def cli() -> None:
+    """What `nf_conntrack: table full, dropping packet` means here, why it happens, and the way out.
+
+    Reads what you have (a paste of dmesg, sysctl and iptables output, a log, a bundle, or the host it runs on) and answers
+    with causes, evidence, commands and their undo. It changes nothing.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of one call. Every failure is one line on standard error."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # --debug belongs anywhere on the line, also where the failure is about the line itself.
+    before_names = given[: given.index("--")] if "--" in given else given
+    debug = "--debug" in before_names
+    given = [one for at, one in enumerate(given) if one != "--debug" or at >= len(before_names)]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(given, prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _usage(error)
+    except TablefullError as error:
+        return fail(str(error), error.exit_code, debug=debug)
+    except MemoryError:
+        return fail("there is not enough memory for this; name fewer or smaller files", EXIT_REFUSED, debug=debug)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        return fail(what, EXIT_REFUSED, debug=debug)
+    except Exception as error:  # noqa: BLE001 - a person sees one line, whatever the defect is
+        what = f"{type(error).__name__}: {error}"
+        return fail(
+            f"a defect of tablefull {__version__}: {what}; run it again with --debug and report what that prints",
+            EXIT_REFUSED,
+            debug=debug,
+        )
+    return code if isinstance(code, int) else EXIT_FINE
+
+
+def _usage(error: click.ClickException) -> int:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else PROGRAM
+    if isinstance(error, click.NoArgsIsHelpError):
+        print(error.format_message())
+        return EXIT_USAGE
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return fail(f"{message[:1].lower()}{message[1:]}; see {path} --help", EXIT_USAGE)
+
+
+def fail(line: str, code: int, *, debug: bool = False) -> int:
+    """Print one line about a failure, with the traceback before it where that is wanted, and hand back the code."""
+    from tablefull.views.terminal import harmless
+
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    try:
+        print(f"{PROGRAM}: {harmless(' '.join(line.split()))}", file=sys.stderr)
+    except OSError:
+        return code
+    return code
+
+
+def main() -> NoReturn:
+    """Run and leave; a reader that went away is no failure."""
+    code = run()
+    from tablefull.views.output import flush
+
+    flush()
+    sys.exit(code)

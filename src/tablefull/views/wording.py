@@ -1,0 +1,89 @@
+"""The words that every view shares: how sure, how known, how bad, how much.
+
+The trap: a percentage alone reads as a measurement. A confidence is therefore always a word and a number together, and a
+basis is always a sentence's part, never a code.
+"""
+
+from tablefull.facts.origin import Basis
+from tablefull.fixes.diagnosis import Diagnosis
+from tablefull.fixes.plan import Scope
+from tablefull.rules.arithmetic import Loss, Reckoning, duration, quantity
+from tablefull.rules.engine import Outcome
+from tablefull.rules.finding import Severity
+
+# From here up to certainty the word holds; the steps are those in which people bet: 9 in 10, 2 in 3, even, 1 in 4.
+_SURE = ((0.9, "almost certain"), (0.65, "very likely"), (0.5, "likely"), (0.25, "possible"))
+
+BASIS: dict[Basis, str] = {
+    "probed": "the kernel was asked",
+    "shown": "the evidence itself shows it",
+    "vendor": "known of this vendor's kernels",
+    "version": "known of this kernel version",
+    "unknown": "inferred from what the report says",
+}
+SCOPE: dict[Scope, str] = {
+    "netns": "this network namespace only",
+    "host": "the whole host",
+    "other": "something other than this host's tracking",
+}
+SEVERITY: dict[Severity, str] = {
+    "none": "nothing wrong was seen",
+    "info": "worth knowing, nobody suffers",
+    "degraded": "some connections suffer",
+    "outage": "new connections fail now",
+}
+TABLE_FULL = {"yes": "yes", "no": "no", "unknown": "cannot tell"}
+STATES = ("fired", "quiet", "blind", "broken")
+STATE = {
+    "fired": "found its cause",
+    "quiet": "looked and found nothing",
+    "blind": "could not look: its input was not seen",
+    "broken": "failed: a defect of tablefull",
+}
+
+
+def sure(confidence: float) -> str:
+    """A confidence in words."""
+    return next((word for floor, word in _SURE if confidence >= floor), "a weak hint")
+
+
+def confidence(value: float) -> str:
+    """``very likely (0.96)``."""
+    return f"{sure(value)} ({round(value + 1e-9, 2):.2f})"
+
+
+def lost(loss: Loss) -> str:
+    """What was lost, in one sentence. A rate is said only where a window is known."""
+    least, likely = quantity(loss.dropped_packets_min), quantity(loss.dropped_packets_estimate)
+    text = f"At least {least} packets were refused"
+    if loss.dropped_packets_estimate > loss.dropped_packets_min:
+        text += f", about {likely}"
+        text += f" in {duration(loss.window_s)}" if loss.window_s else " by estimate"
+    elif loss.window_s:
+        text += f" in {duration(loss.window_s)}"
+    if loss.rate_per_s:
+        text += f": {figure(loss.rate_per_s)} a second"
+    return text + "."
+
+
+def figure(number: float) -> str:
+    """A number as a person writes it: three significant figures, whole and with thousands parted from 100 on."""
+    return quantity(round(number)) if abs(number) >= 100 else f"{number:.3g}"
+
+
+def reckoned(one: Reckoning) -> str:
+    """The value of a reckoning with its unit; times in their natural unit."""
+    if one.unit == "s":
+        return duration(one.value)
+    return f"{figure(one.value)}{'' if one.unit == '%' else ' '}{one.unit}"
+
+
+def rules_summary(outcomes: tuple[Outcome, ...]) -> str:
+    """``24 rules: 3 fired, 15 quiet, 6 blind``, states that do not occur left out."""
+    parts = [(sum(1 for one in outcomes if one.state == state), state) for state in STATES]
+    return f"{len(outcomes)} rules: " + ", ".join(f"{number} {state}" for number, state in parts if number)
+
+
+def answer_known(diagnosis: Diagnosis) -> bool:
+    """Whether the evidence was enough to say something: a cause, or a table that is surely full or surely not."""
+    return bool(diagnosis.causes) or diagnosis.full.state != "unknown"
