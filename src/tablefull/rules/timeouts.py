@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
+from tablefull.facts.counters import SocketStates
 from tablefull.facts.entry import Entry
+from tablefull.facts.origin import Origin
 from tablefull.kernel.timeouts import shipped_s
 from tablefull.rules.case import Case
 from tablefull.rules.clues import Clues
@@ -12,6 +14,8 @@ from tablefull.rules.rule import rule
 
 DAY_S = 86400
 LARGE_SHARE = 0.4  # of a listing: one kind of entry holds the table
+FEW_ENTRIES = 10_000  # below it the difference is noise
+SOCKETS_APART = 4  # a proxy has two sockets an entry or the other way round; four times as many entries are leftovers
 ENOUGH_ROWS = 20  # below it a listing is a set of examples, not a composition
 
 ASK_STATES = Ask(
@@ -35,6 +39,26 @@ def long_unreplied(case: Case) -> list[Entry]:
         for e in table.kept
         if e.unreplied and e.state == "ESTABLISHED" and (e.remaining_s or 0) > 600
     ]
+
+
+def fewer_sockets(case: Case) -> tuple[str, tuple[Origin, ...]] | None:
+    """That a host which ends its connections itself holds far fewer sockets than entries; None on one that forwards,
+    whose entries have their sockets elsewhere.
+    """
+    if case.said("masquerade|snat|nat |gateway|router|forward|bridge|kube-proxy|docker|dom0|hypervisor"):
+        return None
+    open_ones = [
+        (sum(n for state, n in one.by_state.items() if state != "LISTEN"), one) for one in case.of(SocketStates)
+    ]
+    if not open_ones or not case.counts:
+        return None
+    (sockets, shown), (entries, origin) = (
+        max(open_ones, key=lambda one: one[0]),
+        max(case.counts, key=lambda one: one[0]),
+    )
+    if entries < FEW_ENTRIES or entries < SOCKETS_APART * sockets:
+        return None
+    return f"the kernel counts {entries} entries and this host holds {sockets} sockets", (shown.origin, origin)
 
 
 @rule("long-established-timeout", needs=("text",))
@@ -81,6 +105,9 @@ def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
             days = max((e.remaining_s or 0) for e in table.kept) / DAY_S
             if days > 0.5:
                 clues.add(0.5, f"the entry shown still has {days:.1f} days to live", table.kept[0].origin)
+    apart = fewer_sockets(case)
+    if apart is not None and (timeout is None or (timeout.number or 0) >= DAY_S):
+        clues.add(0.6, apart[0], *apart[1])
     clues.said(
         0.6,
         "the five-day timeout is named",
