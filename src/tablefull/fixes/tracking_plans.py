@@ -21,10 +21,12 @@ _EVERYTHING = frozenset(("unneeded-tracking", "bridge-nf"))
 
 def _services(situation: Situation) -> tuple[tuple[str, str], ...]:
     """Services to exempt; ``all`` is everything, ``bridged`` the frames that only cross this host's bridges."""
+    if situation.cause == "bridge-nf":
+        return (("bridged", ""),)
     found = dialect.services(situation) or _BY_CAUSE.get(situation.cause, ())
     if found:
         return found
-    if situation.cause in _EVERYTHING and (situation.bridged or situation.cause == "bridge-nf"):
+    if situation.cause in _EVERYTHING and situation.bridged:
         return (("bridged", ""),)
     if situation.cause in _EVERYTHING and situation.nat_in_use is not True:
         return (("all", ""),)
