@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tablefull.rules.case import Case
 from tablefull.rules.clues import Clues
 from tablefull.rules.finding import Ask, Finding
-from tablefull.rules.fullness import fullness
+from tablefull.rules.fullness import fullness, relevance
 from tablefull.rules.rule import rule
 
 ASK_EXPECT = Ask(
@@ -28,7 +28,7 @@ def a_program_reconnects_or_leaks(case: Case) -> Iterator[Finding]:
     clues.said(
         0.7,
         "a program opens connections in a loop",
-        "tight loop|infinite loop|endless loop|reconnect loop|reconnects in a|constantly reconnect|"
+        "tight loop|loop storm|connects to itself|connection to itself|crash loop|crashloop|too many connections|opens too many|keeps opening|opening connections|opens thousands|opens hundreds|thousands of connections to one|every few milliseconds|hot loop|busy loop|polling|retries|infinite loop|endless loop|reconnect loop|reconnects in a|constantly reconnect|"
         "keeps reconnecting|reconnect*every|retry loop|retries*without|retry storm|connection leak|"
         "leaks connections|leaking connections|leaking sockets|socket leak|connections are never closed|"
         "opens a new connection*never|never closes|does not close|doesn't close|not closing connections|"
@@ -39,6 +39,8 @@ def a_program_reconnects_or_leaks(case: Case) -> Iterator[Finding]:
         0.6,
         "the count runs away in seconds",
         "runs away|in a few seconds|filled in seconds|within seconds|explodes|shoots up|skyrocket|suddenly jumps|"
+        "suddenly rises|jumps to|surges|spikes|until the preset limit|connection count goes|number of connections goes|"
+        "暴涨|突增|飙升|"
         "突然占满|grows in a straight line|grows linearly|grows steadily|keeps growing for days|"
         "thousands of established connections to",
     )
@@ -59,8 +61,7 @@ def a_program_reconnects_or_leaks(case: Case) -> Iterator[Finding]:
     if clues:
         if full.state == "no" and not case.said("leak|loop"):
             return
-        if full.state != "yes" and not case.said("conntrack"):
-            return
+        clues.against(relevance(case) if full.state == "yes" or case.said("conntrack") else 0.4)
         if case.said("bittorrent|torrent|emule|ipfs|masscan|crawler"):
             clues.against(0.5)
         if case.said("pf_ring|fullcone"):
@@ -117,6 +118,8 @@ def a_helper_is_missing_or_in_the_way(case: Case) -> Iterator[Finding]:
     clues.said(
         0.45,
         "a protocol that needs a helper fails",
+        "entering passive mode*hang|pasv*hang|passive mode*fail|ftp*not work|ftp*stall|ftp*fails|ftp*timeout|sip*not work|"
+        "sip*fail|sip*register|pptp*fail|pptp*not|tftp*timeout|h323*|rtsp*fail|irc dcc*|"
         "active ftp|passive ftp|ftp*hangs|ftp*data connection|sip*one-way audio|no audio|pptp*|tftp|"
         "ftp*directory listing",
     )

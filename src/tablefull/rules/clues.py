@@ -24,6 +24,14 @@ class Clues:
             self.found.append(Clue(weight, why, (origin,), "unknown"))
         return origin
 
+    def together(self, weight: float, why: str, *groups: str) -> bool:
+        """A clue where every group (``a|b|c``) has a phrase somewhere in the text."""
+        origins = [self.case.said(group) for group in groups]
+        if any(origin is None for origin in origins):
+            return False
+        self.found.append(Clue(weight, why, tuple(dict.fromkeys(o for o in origins if o is not None)), "unknown"))
+        return True
+
     def add(self, weight: float, why: str, *origins: Origin, basis: Basis = "shown") -> None:
         """A clue from facts."""
         self.found.append(Clue(weight, why, tuple(origins), basis))

@@ -180,3 +180,30 @@ def _stated(case: Case) -> Origin | None:
                     return case.said(first + ("*" + "*".join(rest) if rest else ""), denied=True)
             at = text.find(first, at + 1)
     return None
+
+
+# What a full table looks like from outside: the sender's EPERM (a drop verdict in LOCAL_OUT), and new connections that
+# fail while those that exist go on.
+_SYMPTOMS = (
+    "sendto: operation not permitted|sendmsg: operation not permitted|send: operation not permitted|"
+    "connect: operation not permitted|eperm|existing connections*continue|existing connections*keep working|"
+    "existing connections*fine|existing connections go on|established connections*fine|open connections go on|"
+    "already open*goes on|no new connection|new connections*fail|new connections*time out|new connections*refused|"
+    "new connections*dropped|cannot open new|cannot establish new|can't open new|no new ones|new connections stall|"
+    "attempt to connect*without an answer|drops new connections|new sessions fail"
+)
+_ABOUT = "conntrack|nf_ct|connection tracking|tracked connection|state table|nat table|netfilter|masquerade|snat|dnat"
+
+
+def relevance(case: Case) -> float:
+    """How far a cause that can fill the table is to the point here: 1 where it is full, less the less is said of it."""
+    full = fullness(case)
+    if full.state == "yes":
+        return 1.0
+    if case.occupancy is not None:
+        return 0.9
+    if case.said(_ABOUT):
+        return 0.85
+    if case.said(_SYMPTOMS):
+        return 0.8
+    return 0.85 if case.said("nat|iptables|router") else 0.5

@@ -110,12 +110,20 @@ def no_free_source_port(case: Case) -> Iterator[Finding]:
     failed = case.counters.get("insert_failed", 0)
     if failed and (snat or ports):
         clues.add(0.5, f"insert_failed is {failed}", *case.counter_origins[:1])
+    clues.together(
+        0.5,
+        "many instances call one outside service, and calls fail only when there are many",
+        "instances|replicas|scaled|pods|functions|workers|concurrent",
+        "time out|timeout|timed out|socketexception|connection attempts fail|intermittent",
+        "outbound|external|egress|identity server|third-party|one server|api over https|same host|azure|app service|nat gateway|"
+        "to our server",
+    )
     clues.said(
         0.35,
         "many connections go to one destination",
         "same destination|single destination|one destination|to the same ip|same remote|single backend|same endpoint",
     )
-    if clues and (snat or ports):
+    if clues and (snat or ports or clues.weight >= 0.5):
         if full.state == "yes" and not ports:
             clues.against(0.4)
         if case.said("vxlan*cksum|bad udp cksum|checksum"):

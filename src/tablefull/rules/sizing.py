@@ -104,6 +104,10 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
     )
     if not clues:
         return
+    if case.said(
+        "no stateful|no nat and no|no iptables rules|nobody configured nat|nothing in iptables|no firewall rules"
+    ):
+        clues.against(0.6)
     fixes = ["raise-max", "raise-hashsize", "persist-config"]
     if case.said("kube-proxy|kubernetes|k8s|kubelet"):
         fixes = ["raise-max", "configure-kube-proxy", "raise-hashsize"]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tablefull.facts.counters import SocketStates
+from tablefull.facts.claims import Claim
 from tablefull.facts.entry import Entry
 from tablefull.facts.origin import Origin
 from tablefull.kernel.timeouts import shipped_s
@@ -13,6 +14,7 @@ from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
 
 DAY_S = 86400
+FAST_PER_S = 200  # at 120 s of TIME_WAIT this alone holds 24,000 entries
 LARGE_SHARE = 0.4  # of a listing: one kind of entry holds the table
 FEW_ENTRIES = 10_000  # below it the difference is noise
 SOCKETS_APART = 4  # a proxy has two sockets an entry or the other way round; four times as many entries are leftovers
@@ -149,11 +151,18 @@ def short_connections_at_a_high_rate(case: Case) -> Iterator[Finding]:
             clues.add(0.8, f"{waiting} of {table.rows} listed entries are TIME_WAIT", table.first)
         elif table.kept and table.rows < ENOUGH_ROWS and waiting > table.rows * 0.6:
             clues.add(0.4, "the entries shown are TIME_WAIT", table.kept[0].origin)
+    rate = next((c for c in case.of(Claim) if c.quantity == "connection" and (c.per_s or 0) >= FAST_PER_S), None)
+    if rate is not None and full.state == "yes":
+        clues.add(0.5, f"{rate.per_s:.0f} new connections a second are stated", rate.origin, basis="unknown")
     if full.state == "yes" or case.occupancy is not None or case.said("conntrack"):
         clues.said(0.65, "most entries are said to be TIME_WAIT", "time_wait|time-wait|timewait|time wait in")
         clues.said(
             0.55,
             "every request opens a connection",
+            "one request per connection|connection: close|http/1.0|no connection pool|without a connection pool|"
+            "new connection each time|new tcp connection for|opens a connection per|connects and disconnects|"
+            "connection churn|high churn|connection rate|keepalive disabled|keep-alive disabled|keepalives off|"
+            "reconnects for every|many short|lots of short|short-lasting|very short|quickly closed|"
             "one tcp connection per request|connection per request|new connection for every|new connection per|"
             "short-lived|short lived|short connections|short tcp connections|lives about|as fast as they can|"
             "connection for each request|thousands of short|opens and closes|ttl of seconds|open and close|"

@@ -96,7 +96,9 @@ def tracking_without_a_rule_that_needs_it(case: Case) -> Iterator[Finding]:
         clues.said(
             0.7,
             "no rule is said to need it",
-            "no iptables rules|no rules|without any rules|nobody configured nat|not configured nat|"
+            "no iptables rules|no rules|no stateful|no nat and no|without nat|plain router|nothing stateful|"
+            "rules were flushed|flushed the rules|iptables -f|chains are empty|policy accept everywhere|"
+            "without any rules|nobody configured nat|not configured nat|"
             "no stateful rule|no nat or|no firewall rules|empty chains|nothing in iptables|don't use iptables|"
             "do not use iptables|not using iptables|iptables is not used|no firewall|firewall is off|"
             "firewall disabled|iptables is empty|does not need a firewall|并不需要防火墙|не нужен",
@@ -201,7 +203,7 @@ def entries_are_never_freed(case: Case) -> Iterator[Finding]:
         "the count only grows",
         "only ever grows|only grows|never decreas|never goes down|never drops|never freed|keeps growing|"
         "does not go down|doesn't go down|not decrease|only increases|never come back|"
-        "does not bring the counter back|只增不减|leak*conntrack|conntrack*leak|conntrack leak|never released|"
+        "does not bring the counter back|只增不减|conntrack leak|leaks entries|entries leak|never released|"
         "not released|counter*drift|out of sync|stops drifting|不再下降|monotonically",
     )
     clues.said(
@@ -276,6 +278,7 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
     clues.said(
         0.75,
         "the value is not in force after a restart",
+        "at its default again|default again|built-in one|built-in value|load it by hand*right|by hand*works|by hand and|"
         "not in force|after a restart*default|after reboot*default|after a reboot*default|not applied|"
         "isn't applied|not persist|not survive|does not stick|doesn't stick|after reboot*back|after a reboot*back|"
         "resets to|reset to*default|reverts|goes back to|falls back to the default|set back to|back to 65536|"
@@ -302,6 +305,13 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
         "another program writes the same key",
         "changed net.netfilter|kube-proxy changed|kube-proxy sets|kube-proxy*overwrit|docker*overwrit|"
         "firewalld*reset|tuned*|resets*nf_conntrack_max|because kube-proxy",
+    )
+    clues.together(
+        0.6,
+        "a conntrack setting is back at its old value after a boot",
+        "reboot|after boot|each boot|next boot|restart|at boot|on boot|startup|start-up|перезагруз|重启|neustart|redémarrage",
+        "default|old value|back to|is back|lost|gone|not set|again|ignored|not loaded|no effect|сбрасыв|默认|wieder",
+        "nf_conntrack_max|ip_conntrack_max|conntrack_max|sysctl.conf|sysctl.d|hashsize|nf_conntrack_buckets",
     )
     clues.said(
         0.6,

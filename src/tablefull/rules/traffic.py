@@ -6,7 +6,7 @@ from tablefull.facts.origin import Origin
 from tablefull.rules.case import Case
 from tablefull.rules.clues import Clues
 from tablefull.rules.finding import Ask, Finding
-from tablefull.rules.fullness import fullness
+from tablefull.rules.fullness import fullness, relevance
 from tablefull.rules.rule import rule
 from tablefull.rules.timeouts import ENOUGH_ROWS
 
@@ -61,11 +61,11 @@ def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
         if table.by_dport and table.rows >= ENOUGH_ROWS and datagrams > 0.5 * table.rows:
             port, count = table.by_dport.most_common(1)[0]
             clues.add(0.75, f"{datagrams} of {table.rows} listed entries are UDP, {count} of them {port}", table.first)
-    if full.state == "yes" or case.occupancy is not None:
+    if full.state != "no":
         clues.said(
             0.7,
             "a DNS server's queries are tracked",
-            "dns server|powerdns|unbound|bind9|named|nameserver|recursive dns|resolver|only dns|dnsdist|knot|"
+            "dns server|powerdns|unbound|bind9|bind 9|named[|nameserver|recursive dns|resolver|only dns|dnsdist|knot dns|knot resolver|"
             "authoritative|port 53|dport 53|dport=53|concurrent dns queries|dns queries|dns traffic|dnsmasq|"
             "coredns|pihole|pi-hole",
         )
@@ -80,7 +80,7 @@ def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
         clues.said(0.3, "each inner flow is a new UDP entry", "vxlan*entry|geneve*entry")
     if clues:
         if full.state != "yes":
-            clues.against(0.5)
+            clues.against(0.55 * relevance(case))
         # Cluster DNS is reached through a translated service address, which needs its entry: not tracking would break
         # it.
         services = case.said("kubernetes|k8s|coredns|kube-dns|eks|gke|aks") and not case.said("vxlan|hostnetwork")
@@ -110,44 +110,46 @@ def one_host_with_very_many_peers(case: Case) -> Iterator[Finding]:
     if found is not None:
         address, share, origin, peers = found
         clues.add(0.75, f"{address} holds {share:.0%} of the listed entries, to {peers} different addresses", origin)
-    relevant = full.state == "yes" or case.occupancy is not None or case.said("conntrack|nat table|nat")
-    if relevant:
-        clues.said(
-            0.75,
-            "a peer-to-peer program is named",
-            "bittorrent|torrent|emule|edonkey|kademlia|p2p|peer-to-peer|peer to peer|ipfs|dht|gnutella| bt.| bt |"
-            "utorrent|transmission|qbittorrent|xunlei|thunder|syncthing|bitcoin|ethereum node|libp2p|swarm|storj|"
-            "chia|monero|tor relay|tor exit|i2p|pcdn",
-        )
-        clues.said(
-            0.75,
-            "a scanner or crawler is named",
-            "masscan|nmap|zmap|crawler|port scan|portscan|scanning|scanner|hping3|web crawl|spider|brute force|"
-            "bruteforce|ssh scan|massdns|subfinder|nuclei",
-        )
-        clues.said(
-            0.6,
-            "one tenant or program opened most of the connections",
-            "abuse|the one workspace|one workspace|one pod that|one container that|opened all those|"
-            "opens all those|one of the tenants|a single pod|a single container|a single client|a single host|"
-            "a single ip|one specific ip|from one ip|from a single",
-        )
-        clues.said(
-            0.4,
-            "one inside host has most entries",
-            "top source|entries per inside address|one host at|one host with|one client*thousand|"
-            "one ip*connections|stopping the containers brings|somebody on the lan|one machine on",
-        )
-        clues.said(0.45, "most entries have no answer yet", "without unreplied")
+    clues.said(
+        0.75,
+        "a peer-to-peer program is named",
+        "bittorrent|torrent|rtorrent|emule|amule|edonkey|kademlia|p2p|peer-to-peer|peer to peer|ipfs|dht|gnutella|"
+        " bt.| bt |bt下载|utorrent|transmission-daemon|transmission client|qbittorrent|deluge|aria2|xunlei|迅雷|"
+        " thunder |syncthing|bitcoin|ethereum|geth|libp2p|bee node|storj|filecoin|helium|chia |monero|solana|"
+        "tor relay|tor exit|tor node|onion|i2p|freenet|retroshare|zeronet|soulseek|acestream|pplive|pcdn|nodes network|"
+        "thousands of peers|hundreds of peers|many peers|number of peers|peers",
+    )
+    clues.said(
+        0.75,
+        "a scanner or crawler is named",
+        "masscan|nmap|zmap|rustscan|nessus|openvas|crawler|crawling|crawl|port scan|portscan|port-scan|scanning|scanner|"
+        "network scan|subnet scan|hping3|spider|scraper|scraping|brute force|bruteforce|ssh scan|massdns|subfinder|"
+        "nuclei|speed test|speedtest|proxy checker|proxies checker|ip checker|pinging all|sweep|discovery scan|dirb|"
+        "gobuster|ffuf|httpx|扫描|爬虫|сканир",
+    )
+    clues.said(
+        0.6,
+        "one tenant or program opened most of the connections",
+        "abuse|the one workspace|one workspace|one pod that|one container that|opened all those|"
+        "opens all those|one of the tenants|a single pod|a single container|a single client|a single host|"
+        "a single ip|one specific ip|from one ip|from a single|one address has|one of the clients|one of our clients|"
+        "one customer|one of my users|one pc|one computer|one laptop|infected|malware|virus|worm|trojan|compromised",
+    )
+    clues.said(
+        0.4,
+        "one inside host has most entries",
+        "top source|entries per inside address|one host at|one host with|one client*thousand|"
+        "one ip*connections|stopping the containers brings|somebody on the lan|one machine on|behind the router",
+    )
+    clues.said(0.45, "most entries have no answer yet", "without unreplied")
     if clues:
-        if full.state == "no" and case.occupancy is None:
-            clues.against(0.4)
+        clues.against(relevance(case) if full.state != "no" or case.occupancy else 0.4)
         if case.said("allowance|security groups|security group") and full.state != "yes":
             clues.against(0.6)
         if case.said("udp tracker|torrent*tracker|tracker*udp|udp*tracker"):
             clues.against(0.45)
         crawler = case.said("dht crawler|crawler") and case.said("notrack|udp|dht")
-        masscan = case.said("masscan|zmap|nmap")
+        masscan = case.said("masscan|zmap|nmap|nessus|scan")
         if crawler:
             fixes: tuple[str, ...] = ("notrack", "rate-limit-or-block-source", "raise-max")
         elif masscan:
