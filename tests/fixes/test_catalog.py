@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.fixes.situations import CAUSES, FULL, HOSTS, host
+from situations import CAUSES, FULL, HOSTS, host
 
 from tablefull.errors import UsageError
 from tablefull.fixes import catalog

@@ -1,7 +1,7 @@
 """The words of a host, inferred where they are not given."""
 
 import pytest
-from tests.fixes.situations import host
+from situations import host
 
 from tablefull.fixes import dialect
 from tablefull.fixes.plan import Situation

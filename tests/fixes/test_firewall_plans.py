@@ -1,7 +1,7 @@
 """The firewall in each host's own words."""
 
 import pytest
-from tests.fixes.situations import host
+from situations import host
 
 from tablefull.fixes import firewall_plans
 

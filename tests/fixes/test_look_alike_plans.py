@@ -1,7 +1,7 @@
 """What it is instead, and the limit of that."""
 
 import pytest
-from tests.fixes.situations import host
+from situations import host
 
 from tablefull.fixes import look_alike_plans
 from tablefull.rules.lookalikes import LOOK_ALIKES

@@ -1,6 +1,6 @@
 """A rule in, out, and kept, by front end."""
 
-from tests.fixes.situations import host
+from situations import host
 
 from tablefull.fixes import packet_rules
 from tablefull.fixes.packet_rules import NftChain, Rule

@@ -1,6 +1,6 @@
 """What persists, what overwrites, what the platform limits."""
 
-from tests.fixes.situations import host
+from situations import host
 
 from tablefull.fixes import platform_plans
 

@@ -1,6 +1,6 @@
 """Larger tables: the number, its bound, and the spelling of each era."""
 
-from tests.fixes.situations import host
+from situations import host
 
 from tablefull.fixes import sizing_plans
 

@@ -1,6 +1,6 @@
 """Shorter timeouts: only those that are longer, above the keepalive, and what they do not do."""
 
-from tests.fixes.situations import host
+from situations import host
 
 from tablefull.fixes import timeout_plans
 

@@ -1,7 +1,7 @@
 """Ending tracking: both directions, both families, the order of modules, the era of the bridge keys."""
 
 import pytest
-from tests.fixes.situations import host
+from situations import host
 
 from tablefull.fixes import tracking_plans
 
@@ -83,3 +83,16 @@ def test_modules_leave_after_the_rules_and_users_first() -> None:
 def test_unloading_is_refused_where_it_cannot_or_must_not_be(more: dict[str, bool]) -> None:
     plan = tracking_plans.unload_modules(host("new", **more), ())
     assert not any("modprobe -r" in line or "rmmod" in line for line in plan.commands)
+
+
+def test_behind_a_filter_a_tcp_server_s_own_requests_stay_tracked() -> None:
+    raw = [
+        line
+        for line in tracking_plans.notrack(host("ubuntu-22.04", ports=("tcp/443",)), ()).commands
+        if "-t raw" in line
+    ]
+    assert raw == [
+        f"{program} -t raw -I {chain} -p tcp --{side} 443 -j CT --notrack"
+        for chain, side in (("PREROUTING", "dport"), ("OUTPUT", "sport"))
+        for program in ("iptables", "ip6tables")
+    ]

@@ -1,6 +1,6 @@
 """Other ways for the traffic."""
 
-from tests.fixes.situations import host
+from situations import host
 
 from tablefull.fixes import traffic_plans
 

@@ -208,8 +208,10 @@ def configure_kube_proxy(situation: Situation, answers: tuple[str, ...]) -> Plan
             "# with 0 the node's own sysctl.d must set nf_conntrack_max (persist-config)",
         ),
         verify=(
-            f"sysctl {dialect.key(situation, 'nf_conntrack_max')} "
-            f"{dialect.key(situation, 'nf_conntrack_tcp_timeout_close_wait')}",
+            (
+                f"sysctl {dialect.key(situation, 'nf_conntrack_max')} "
+                f"{dialect.key(situation, 'nf_conntrack_tcp_timeout_close_wait')}"
+            ),
             "kubectl -n kube-system logs daemonset/kube-proxy | grep -i conntrack | head",
         ),
         risk="kube-proxy restarts node by node; its rules stay meanwhile, and no connection is cut. maxPerCore 0 "

@@ -21,20 +21,26 @@ _EVERYTHING = frozenset(("unneeded-tracking", "bridge-nf"))
 
 def _services(situation: Situation) -> tuple[tuple[str, str], ...]:
     """Services to exempt; ``all`` is everything, ``bridged`` the frames that only cross this host's bridges."""
-    if situation.cause == "bridge-nf":
+    named = dialect.services(situation)
+    only_tcp = all(protocol == "tcp" for protocol, _ in named)
+    if situation.cause == "bridge-nf" or (situation.cause == "unneeded-tracking" and situation.bridged and only_tcp):
         return (("bridged", ""),)
-    found = dialect.services(situation) or _BY_CAUSE.get(situation.cause, ())
+    found = named or _BY_CAUSE.get(situation.cause, ())
     if found:
         return found
-    if situation.cause in _EVERYTHING and situation.bridged:
-        return (("bridged", ""),)
     if situation.cause in _EVERYTHING and situation.nat_in_use is not True:
         return (("all", ""),)
     return (("udp", dialect.PLACEHOLDER_PORT),)
 
 
-def _matches(protocol: str, port: str) -> tuple[tuple[str, str], ...]:
-    """``(chain, match)`` of all four ways: requests in, answers out, requests out, answers in."""
+def _serves_only(situation: Situation, protocol: str) -> bool:
+    """Whether to leave this host's own requests tracked: behind a filter their answers come in by ESTABLISHED alone."""
+    forwards = situation.bridged or situation.nat_in_use is True or situation.role in ("router", "gateway")
+    return protocol == "tcp" and dialect.front_end(situation) in _FILTERS | {"nftables"} and not forwards
+
+
+def _matches(protocol: str, port: str, serves_only: bool) -> tuple[tuple[str, str], ...]:
+    """``(chain, match)`` of all four ways (requests in, answers out, requests out, answers in) or of a server's two."""
     if protocol == "all":
         return (("PREROUTING", ""), ("OUTPUT", ""))
     if protocol == "bridged":
@@ -44,6 +50,8 @@ def _matches(protocol: str, port: str) -> tuple[tuple[str, str], ...]:
         return (("PREROUTING", "-i lo "), ("OUTPUT", "-o lo "))
     if not port:
         return (("PREROUTING", f"-p {protocol} "), ("OUTPUT", f"-p {protocol} "))
+    if serves_only:
+        return (("PREROUTING", f"-p {protocol} --dport {port} "), ("OUTPUT", f"-p {protocol} --sport {port} "))
     return tuple(
         (chain, f"-p {protocol} --{side} {port} ") for chain in ("PREROUTING", "OUTPUT") for side in ("dport", "sport")
     )
@@ -55,13 +63,15 @@ def _kin(situation: Situation, protocol: str) -> tuple[str, ...]:
     return ("ipv4",) if old or protocol == "ipip" else ("ipv4", "ipv6")
 
 
-def _nft_matches(protocol: str, port: str, chain: str) -> tuple[str, ...]:
+def _nft_matches(protocol: str, port: str, chain: str, serves_only: bool) -> tuple[str, ...]:
     if protocol == "all":
         return ("notrack",)
     if protocol == "lo":
         return (f"{'iif' if chain == 'prerouting' else 'oif'} lo notrack",)
     if not port:
         return (f"meta l4proto {protocol} notrack",)
+    if serves_only:
+        return (f"{protocol} {'dport' if chain == 'prerouting' else 'sport'} {port} notrack",)
     return tuple(f"{protocol} {side} {port} notrack" for side in ("dport", "sport"))
 
 
@@ -83,7 +93,14 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
     if dialect.uses_nft(situation) and ("bridged", "") not in services:
         chains = tuple(
             NftChain(
-                chain, chain, RAW, tuple(rule for name, port in services for rule in _nft_matches(name, port, chain))
+                chain,
+                chain,
+                RAW,
+                tuple(
+                    rule
+                    for name, port in services
+                    for rule in _nft_matches(name, port, chain, _serves_only(situation, name))
+                ),
             )
             for chain in ("prerouting", "output")
         )
@@ -96,7 +113,7 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
         rules = accepts + tuple(
             Rule("raw", chain, f"{match}{target}", _kin(situation, name))
             for name, port in services
-            for chain, match in _matches(name, port)
+            for chain, match in _matches(name, port, _serves_only(situation, name))
         )
         commands, undo = packet_rules.insert(situation, rules), packet_rules.delete(situation, rules)
         persist = packet_rules.keep(situation, rules)
@@ -120,9 +137,8 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
         why="both directions of bridged traffic arrive in PREROUTING, so one rule exempts requests and answers; "
         "what is meant for this host itself is still tracked. Entries that exist stay until they expire."
         if ("bridged", "") in services
-        else "the rules stand in PREROUTING and in OUTPUT, for the port as destination and as source: requests and "
-        "answers each way. Exempting one way alone makes entries of the other, reversed. Entries that exist stay "
-        "until they expire.",
+        else "the rules stand in PREROUTING and in OUTPUT, so that requests and answers are both exempted. "
+        "Exempting one way alone makes entries of the other, reversed. Entries that exist stay until they expire.",
     )
 
 
