@@ -28,7 +28,10 @@ def a_program_reconnects_or_leaks(case: Case) -> Iterator[Finding]:
     clues.said(
         0.7,
         "a program opens connections in a loop",
-        "tight loop|loop storm|connects to itself|connection to itself|crash loop|crashloop|too many connections|opens too many|keeps opening|opening connections|opens thousands|opens hundreds|thousands of connections to one|every few milliseconds|hot loop|busy loop|polling|retries|infinite loop|endless loop|reconnect loop|reconnects in a|constantly reconnect|"
+        "tight loop|loop storm|connects to itself|connection to itself|crash loop|crashloop|too many "
+        "connections|opens too many|keeps opening|opening connections|opens thousands|opens hundreds|thousands of "
+        "connections to one|every few milliseconds|hot loop|busy loop|polling|retries|infinite loop|endless "
+        "loop|reconnect loop|reconnects in a|constantly reconnect|"
         "keeps reconnecting|reconnect*every|retry loop|retries*without|retry storm|connection leak|"
         "leaks connections|leaking connections|leaking sockets|socket leak|connections are never closed|"
         "opens a new connection*never|never closes|does not close|doesn't close|not closing connections|"
@@ -116,9 +119,15 @@ def a_helper_is_missing_or_in_the_way(case: Case) -> Iterator[Finding]:
         "nf_conntrack_h323|nf_conntrack_amanda|nf_conntrack_irc|ip_conntrack_ftp|sip alg|alg ",
     )
     clues.said(
+        0.65,
+        "a protocol whose helper opens further ports fails",
+        "entering passive mode*hang|pasv*hang|passive mode*fail|ftp*hang|ftp*stall|sip*one-way|sip*no audio|pptp*fail",
+    )
+    clues.said(
         0.45,
         "a protocol that needs a helper fails",
-        "entering passive mode*hang|pasv*hang|passive mode*fail|ftp*not work|ftp*stall|ftp*fails|ftp*timeout|sip*not work|"
+        "entering passive mode*hang|pasv*hang|passive mode*fail|ftp*not work|ftp*stall|ftp*fails|ftp*timeout|sip*not "
+        "work|"
         "sip*fail|sip*register|pptp*fail|pptp*not|tftp*timeout|h323*|rtsp*fail|irc dcc*|"
         "active ftp|passive ftp|ftp*hangs|ftp*data connection|sip*one-way audio|no audio|pptp*|tftp|"
         "ftp*directory listing",

@@ -22,6 +22,9 @@ CLEARLY_BELOW = 0.9
 SMALL_LIMIT = 32768  # a router's limit that one peer-to-peer program or scanner reaches alone
 
 _STATED = (
+    "conntrack_count*conntrack_max*practically the same|conntrack_count*conntrack_max*the same|"
+    "count equals*conntrack_max|count is equal to*max|count and max*the same|count and max, are almost the same|"
+    "conntrack_count*conntrack_max*equal|conntrack_count*equals*conntrack_max|count*has reached*conntrack_max|"
     "conntrack table*full|conntrack tables*full|conntrack table*fills|conntrack table*filled|"
     "conntrack table*exhaust|conntrack table*overflow|conntrack*is full|conntrack was full|conntrack became full|"
     "conntrack full|conntrack exhaust|conntrack overflow|tracking table*full|tracking table*exhaust|"
@@ -54,7 +57,8 @@ _OTHER_TABLES = (
 ).split("|")  # fmt: skip
 _EBPF = (
     "map insertion failed|cilium agent conntrack table full|cilium agent nat table full|conntrack map*full|"
-    "ct map*full|cilium*ct*full|bpf*ct*full|cilium_ct*full|bpf conntrack*full|ct table*full|"
+    "ct map*full|cilium*ct*full|map pressure*100%|map pressure*at 1.0|bpf*ct*full|cilium_ct*full|bpf "
+    "conntrack*full|ct table*full|"
     "update ct*argument list too long|conntrack map*pressure*1"
 ).split("|")  # fmt: skip
 

@@ -7,6 +7,7 @@ from tablefull.rules.clues import Clues
 from tablefull.rules.finding import Ask, Finding
 from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
+from tablefull.rules.sizing import near_limit
 
 ASK_COUNTERS = Ask(
     "Which counter moves while it happens?",
@@ -57,7 +58,7 @@ def parallel_lookups_race_on_insert(case: Case) -> Iterator[Finding]:
         clues.against(0.1)
     if not clues or (not (slow or parallel or (race and case.said(*_DNS))) and not failed):
         return
-    if full.state == "yes":
+    if full.state == "yes" or near_limit(case):
         clues.against(0.35)
     if failed is None and not case.said(
         "pod|kubernetes|k8s|docker|container|nat|conntrack|cluster|eks|aks|gke|insert_failed"
@@ -115,7 +116,8 @@ def no_free_source_port(case: Case) -> Iterator[Finding]:
         "many instances call one outside service, and calls fail only when there are many",
         "instances|replicas|scaled|pods|functions|workers|concurrent",
         "time out|timeout|timed out|socketexception|connection attempts fail|intermittent",
-        "outbound|external|egress|identity server|third-party|one server|api over https|same host|azure|app service|nat gateway|"
+        "outbound|external|egress|identity server|third-party|one server|api over https|same host|azure|app "
+        "service|nat gateway|"
         "to our server",
     )
     clues.said(
@@ -160,18 +162,22 @@ def an_entry_outlives_its_endpoint(case: Case) -> Iterator[Finding]:
     clues.said(
         0.6,
         "deleting the entries heals it",
-        "conntrack -d|conntrack --delete|flushing conntrack|flush*conntrack|delet*conntrack entr|"
+        "conntrack -d|deleting those entries|deleting the entries|deleting the entry|delete the entry|remove the "
+        "entry|removing the entry|clearing the entry|conntrack --delete|flushing "
+        "conntrack|flush*conntrack|delet*conntrack entr|"
         "clearing*conntrack|conntrack -f",
     )
     datagrams = clues.said(
         0.3, "UDP is concerned", "udp|sip|asterisk|voip|wireguard|openvpn|syslog|statsd|dns*same source port"
     )
     again = case.said(
-        "restart|start it|stop/start|started again|start*again|recreat|redeploy|reboot|replaced|killed|drained|"
+        "kill|new backend|zero endpoints|cable|is back|came back|comes back|goes down|outage|moved|restart|start "
+        "it|stop/start|started again|start*again|recreat|redeploy|reboot|replaced|killed|drained|"
         "failover|reconnect|new pod|new ip|moves to|switch|upgrade|update|rescheduled|changes"
     )
     lost = case.said(
-        "nothing comes in|no longer reach|no longer receive|never reach|does not reach|don't reach|not reach|"
+        "still lost|are lost|stays like that|stays the same|remains like|keeps going to|keep going to|nothing comes "
+        "in|no longer reach|no longer receive|never reach|does not reach|don't reach|not reach|"
         "not arrive|do not arrive|stops receiving|stop receiving|goes nowhere|disappears|never receives|"
         "not received|not receive|cannot resolve|no traffic|blackhole|black hole|lost until|stops working|"
         "don't get|does not get|not get any|no packets|stop working|cannot reach|can't reach|unreachable"

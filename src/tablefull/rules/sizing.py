@@ -53,6 +53,19 @@ ASK_COMPOSITION = Ask(
 )
 
 
+def near_limit(case: Case) -> bool:
+    """Whether the count is, or is said to be, close to the limit."""
+    occupancy = case.occupancy
+    if occupancy is not None:
+        return occupancy >= NEAR_LIMIT
+    said = case.said(
+        "close to the maximum|close to nf_conntrack_max|close to conntrack_max|close to its limit|almost the same|"
+        "close to its maximum|almost at the limit|nearly the same|near its limit|near its maximum|almost reached|"
+        "nearly full|almost full|close to the limit|near the limit|approaching the limit"
+    )
+    return said is not None and case.said("conntrack|tracked|connection table|connections") is not None
+
+
 @rule("table-undersized", needs=("text",))
 def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
     """Fires where the table is full or nearly so and the limit is one that nobody chose for this load.
@@ -64,9 +77,7 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
     clues = Clues(case, "table-undersized")
     limit = case.max
     occupancy = case.occupancy
-    near = (occupancy is not None and occupancy >= NEAR_LIMIT) or case.said(
-        "close to the maximum|close to the limit|near the limit|approaching the limit"
-    )
+    near = near_limit(case)
     if full.state == "no" and not near:
         return
     if full.state == "unknown" and not near:
@@ -217,6 +228,7 @@ def no_memory_for_entries(case: Case) -> Iterator[Finding]:
     clues.said(
         0.6,
         "memory for the table could not be had",
+        "can't alloc conntrack|cannot alloc conntrack|can't alloc*conntrack|conntrack: cannot alloc|nf_conntrack_alloc|"
         "cannot allocate memory*conntrack|unable to allocate*conntrack|nf_conntrack*cannot allocate|"
         "conntrack*cannot allocate memory|can't allocate*conntrack|nf_conntrack: unable to|"
         "slub: unable to allocate*conntrack|kmem_cache*nf_conntrack*out of memory|hashsize*cannot allocate memory",

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tablefull.facts.counters import SocketStates
 from tablefull.facts.claims import Claim
+from tablefull.facts.counters import SocketStates
 from tablefull.facts.entry import Entry
 from tablefull.facts.origin import Origin
 from tablefull.kernel.timeouts import shipped_s

@@ -96,7 +96,8 @@ def tracking_without_a_rule_that_needs_it(case: Case) -> Iterator[Finding]:
         clues.said(
             0.7,
             "no rule is said to need it",
-            "no iptables rules|no rules|no stateful|no nat and no|without nat|plain router|nothing stateful|"
+            "no iptables rules|no rules|no stateful|not one stateful|not a single stateful|no conntrack rule|no nat "
+            "and no|without nat|plain router|nothing stateful|"
             "rules were flushed|flushed the rules|iptables -f|chains are empty|policy accept everywhere|"
             "without any rules|nobody configured nat|not configured nat|"
             "no stateful rule|no nat or|no firewall rules|empty chains|nothing in iptables|don't use iptables|"
@@ -135,7 +136,7 @@ def tracking_without_a_rule_that_needs_it(case: Case) -> Iterator[Finding]:
     if not clues:
         return
     if full.state != "yes":
-        clues.against(0.5)
+        clues.against(0.75 if case.said("conntrack") else 0.5)
     bridging = case.said("dom0|domu|xen|xcp|hypervisor|bridge") and not case.said("vxlan|gre ")
     if tunnel or (needed and not bare):
         fixes: tuple[str, ...] = ("notrack", "shorten-timeouts", "raise-max")
@@ -278,7 +279,8 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
     clues.said(
         0.75,
         "the value is not in force after a restart",
-        "at its default again|default again|built-in one|built-in value|load it by hand*right|by hand*works|by hand and|"
+        "at its default again|default again|built-in one|built-in value|load it by hand*right|by hand*works|by hand "
+        "and|"
         "not in force|after a restart*default|after reboot*default|after a reboot*default|not applied|"
         "isn't applied|not persist|not survive|does not stick|doesn't stick|after reboot*back|after a reboot*back|"
         "resets to|reset to*default|reverts|goes back to|falls back to the default|set back to|back to 65536|"
@@ -309,7 +311,8 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
     clues.together(
         0.6,
         "a conntrack setting is back at its old value after a boot",
-        "reboot|after boot|each boot|next boot|restart|at boot|on boot|startup|start-up|перезагруз|重启|neustart|redémarrage",
+        "reboot|after boot|each boot|next boot|restart|at boot|on "
+        "boot|startup|start-up|перезагруз|重启|neustart|redémarrage",
         "default|old value|back to|is back|lost|gone|not set|again|ignored|not loaded|no effect|сбрасыв|默认|wieder",
         "nf_conntrack_max|ip_conntrack_max|conntrack_max|sysctl.conf|sysctl.d|hashsize|nf_conntrack_buckets",
     )

@@ -65,7 +65,8 @@ def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
         clues.said(
             0.7,
             "a DNS server's queries are tracked",
-            "dns server|powerdns|unbound|bind9|bind 9|named[|nameserver|recursive dns|resolver|only dns|dnsdist|knot dns|knot resolver|"
+            "dns server|powerdns|unbound|bind9|bind 9|named[|nameserver|recursive dns|resolver|only dns|dnsdist|knot "
+            "dns|knot resolver|"
             "authoritative|port 53|dport 53|dport=53|concurrent dns queries|dns queries|dns traffic|dnsmasq|"
             "coredns|pihole|pi-hole",
         )
@@ -122,7 +123,8 @@ def one_host_with_very_many_peers(case: Case) -> Iterator[Finding]:
     clues.said(
         0.75,
         "a scanner or crawler is named",
-        "masscan|nmap|zmap|rustscan|nessus|openvas|crawler|crawling|crawl|port scan|portscan|port-scan|scanning|scanner|"
+        "masscan|nmap|zmap|rustscan|nessus|openvas|crawler|crawling|crawl|port "
+        "scan|portscan|port-scan|scanning|scanner|"
         "network scan|subnet scan|hping3|spider|scraper|scraping|brute force|bruteforce|ssh scan|massdns|subfinder|"
         "nuclei|speed test|speedtest|proxy checker|proxies checker|ip checker|pinging all|sweep|discovery scan|dirb|"
         "gobuster|ffuf|httpx|扫描|爬虫|сканир",
