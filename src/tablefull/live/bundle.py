@@ -9,11 +9,14 @@ bytes.
 import io
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
 from tablefull import __version__
 from tablefull.errors import Unreadable, UsageError
 from tablefull.live.collection import Artefact, Collection, for_reader, host_name, host_of, safe
+
+if TYPE_CHECKING:
+    from gzip import GzipFile
 
 __all__ = ["MANIFEST", "SCHEMA", "for_reader", "host_of", "is_bundle", "members", "roles", "write"]
 
@@ -155,7 +158,7 @@ def pack(files: list[Artefact], taken_s: int) -> bytes:
     return held.getvalue()
 
 
-def _tar(files: list[Artefact], stream: IO[bytes], taken_s: int) -> None:
+def _tar(files: list[Artefact], stream: "GzipFile", taken_s: int) -> None:
     import tarfile
 
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
