@@ -212,7 +212,7 @@ class Case:
             shown = origin.text
             if "Conntrack" in shown:  # an alert's name in camel case: ConntrackTableFull
                 shown = _CAMEL.sub(" ", shown)
-            text = " ".join(shown.lower().translate(_PLAIN).split()) + " \n"
+            text = " ".join(shown.lower().translate(_PLAIN).split()) + "\n"
             if at + len(text) > MAX_TEXT:
                 break
             parts.append(text)
@@ -223,7 +223,7 @@ class Case:
 
     @cached_property
     def text(self) -> str:
-        """Every line seen, lower case, one space between words, a newline (after a space) between lines."""
+        """Every line seen, lower case, one space between words, a newline between lines."""
         return self._indexed[0]
 
     @cached_property

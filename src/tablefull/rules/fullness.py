@@ -51,6 +51,9 @@ _HYPOTHETICAL = (
     " if | could| may | might| would| can | risk| avoid| prevent| close to| fear| before | whether| unlikely|"
     " in case| near| until | almost| wonder| instead of| look for| looking for| not | not yet|n't | should | will "
 ).split("|")  # fmt: skip
+# Inside the phrase itself ("the table is not full") only what turns it round counts: "will", "until" and the like occur
+# in true reports there.
+_TURNED_ROUND = " not |n't | never | may | might | could | can | would | if | no longer | nowhere near".split("|")
 _OTHER_TABLES = (
     "expect|neigh|arp|ipset|set is full|hash is full|disk|backlog|queue|mac table|fdb|routing table|route|inode|"
     "partition|filesystem|accept|listen|quota|allowance|security group"
@@ -178,6 +181,7 @@ def _stated(case: Case) -> Origin | None:
                 question = "?" in text[end : end + 3]
                 if (
                     not any(word in before for word in _HYPOTHETICAL)
+                    and not any(word in inside for word in _TURNED_ROUND)
                     and not any(word in window for word in _OTHER_TABLES)
                     and not question
                 ):

@@ -13,7 +13,8 @@ from tablefull.rules.finding import Ask, Finding
 from tablefull.rules.fullness import fullness
 from tablefull.rules.nat import ASK_COUNTERS
 from tablefull.rules.sizing import ASK_COMPOSITION, ASK_COUNT, LARGE_LIMIT
-from tablefull.rules.tracking import ASK_MODULES, ASK_TABLES
+from tablefull.rules.timeouts import ASK_STATES
+from tablefull.rules.tracking import ASK_BRIDGE, ASK_MODULES, ASK_TABLES
 
 MAX_STEPS = 5
 SURE = 0.9  # a cause this sure needs no confirming question
@@ -60,7 +61,21 @@ def next_steps(case: Case, causes: tuple[Finding, ...]) -> tuple[Ask, ...]:
         (ASK_MODULES, full.state == "yes" and not case.has("modules") and not case.has("rules")),
     )
     steps += [ask for ask, wanted in asked if wanted]
-    return tuple(dict.fromkeys(steps))[:MAX_STEPS]
+    told = _told(case)
+    return tuple(ask for ask in dict.fromkeys(steps) if ask not in told)[:MAX_STEPS]
+
+
+def _told(case: Case) -> set[Ask]:
+    """Questions whose answer the evidence already holds."""
+    answers = (
+        (ASK_COUNT, case.occupancy is not None),
+        (ASK_COMPOSITION, case.has("entries")),
+        (ASK_COUNTERS, bool(case.counters)),
+        (ASK_MODULES, case.has("modules")),
+        (ASK_BRIDGE, case.setting("net.bridge.bridge-nf-call-iptables", "shown") is not None),
+        (ASK_STATES, case.has("entries")),
+    )
+    return {ask for ask, told in answers if told}
 
 
 def _about_fullness(case: Case) -> Iterator[Ask]:

@@ -1,0 +1,103 @@
+"""Yes, no or unknown, and which of the many limits it is about."""
+
+import pytest
+
+from tablefull.parsers.reader import read_text
+from tablefull.rules.case import Case
+from tablefull.rules.fullness import Fullness, fullness
+
+
+def full(text: str) -> Fullness:
+    return fullness(Case(read_text(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[55.1] nf_conntrack: table full, dropping packet",
+        "[55.1] nf_conntrack: nf_conntrack: table full, dropping packet",
+        "[55.1] ip_conntrack: table full, dropping packet.",
+        "Jan  3 10:00:00 gw kernel: nf_conntrack: table full in netns 4026532601, dropping packet",
+        "The conntrack table became full and nobody could log in.",
+        "net.netfilter.nf_conntrack_count = 65536\nnet.netfilter.nf_conntrack_max = 65536",
+        "net.netfilter.nf_conntrack_count = 65530\nnet.netfilter.nf_conntrack_max = 65536",
+        "nf_conntrack_max is 4096\n$ wc -l /proc/net/nf_conntrack\n4096 /proc/net/nf_conntrack",
+        'level=warning msg="CT: Map insertion failed"',
+    ],
+)
+def test_yes(text: str) -> None:
+    assert full(text).state == "yes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[55.1] nf_conntrack: expectation table full",
+        "net.netfilter.nf_conntrack_count = 800\nnet.netfilter.nf_conntrack_max = 65536",
+        "cpu=0 found=1 invalid=2 insert=0 insert_failed=3 drop=0 early_drop=0",
+    ],
+)
+def test_no(text: str) -> None:
+    assert full(text).state == "no"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "The network is slow.",
+        "The plugin warns when the conntrack table may be full.",
+        "What happens if the conntrack table is full?",
+        "To avoid a full conntrack table we raised it.",
+        "The conntrack table is not full.",
+        "The conntrack table isn't full.",
+        "The neighbour table is full.",
+        "ipset: the set is full, cannot add more elements",
+        "The switch says its MAC table is full.",
+        "The routing table is full.",
+        "conntrack_allowance_exceeded: 5",
+        "neighbour: arp_cache: neighbor table overflow!",
+        "TCP: time wait bucket table overflow",
+        "net_ratelimit: 321 callbacks suppressed",
+        "net.netfilter.nf_conntrack_max = 65536",
+        "net.netfilter.nf_conntrack_count = 62000\nnet.netfilter.nf_conntrack_max = 65536",  # 94.6 %: high, not refused
+    ],
+)
+def test_unknown(text: str) -> None:
+    assert full(text).state == "unknown"
+
+
+def test_a_count_far_below_the_limit_overrules_a_sentence() -> None:
+    told = full(
+        "Somebody said the conntrack table is full.\n"
+        "net.netfilter.nf_conntrack_count = 900\nnet.netfilter.nf_conntrack_max = 262144"
+    )
+    assert told.state == "no"
+
+
+def test_zero_drops_say_no_only_together() -> None:
+    assert full("cpu=0 found=1 invalid=2 insert_failed=3 drop=9 early_drop=0").state == "unknown"
+    assert full("cpu=0 found=1 invalid=2 insert_failed=3 drop=0 early_drop=12").state == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("[1.0] nf_conntrack: table full, dropping packet", "kernel"),
+        ("nf_conntrack: VPS 1201: table full, dropping packet.", "container"),
+        ('level=warning msg="CT: Map insertion failed"', "cilium"),
+    ],
+)
+def test_which_table(text: str, table: str) -> None:
+    assert full(text).table == table
+
+
+def test_a_cited_line_is_seen_and_not_printed() -> None:
+    cited = full("Since Monday we see 'nf_conntrack: table full, dropping packet' in the logs of our gateway.")
+    assert (cited.state, cited.printed) == ("yes", False)
+    assert full("[1.0] nf_conntrack: table full, dropping packet").printed
+
+
+def test_the_evidence_is_the_lines() -> None:
+    told = full("hello\n[1.0] nf_conntrack: table full, dropping packet")
+    assert [origin.line for origin in told.evidence] == [2]
