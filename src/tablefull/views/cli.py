@@ -1,18 +1,18 @@
 """``tablefull``: the command line, its exit codes, and the one line that a failure becomes.
 
-The trap: start-up. Every command's module is imported when that command is called and not before, and what a command needs
-only sometimes (colours, HTML, the live host) is imported where it is needed. A test looks at ``sys.modules``.
+The trap: start-up. Every command's module is imported when that command is called and not before, and what a command
+needs only sometimes (colours, HTML, the live host) is imported where it is needed. A test looks at ``sys.modules``.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import NoReturn, TextIO
 
 import click
 
 from tablefull import __version__
-from tablefull.errors import EXIT_FINE, EXIT_REFUSED, EXIT_USAGE, TablefullError, UsageError
+from tablefull.errors import EXIT_BLIND, EXIT_FINE, EXIT_REFUSED, EXIT_USAGE, TablefullError, UsageError
 
 PROGRAM = "tablefull"
 COMPLETE_VARIABLE = "_TABLEFULL_COMPLETE"
@@ -74,7 +74,7 @@ class Lazy(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-def nearest(name: str, known: Any) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean x or y?`` for the nearest of the known names, else where to find them."""
     from difflib import get_close_matches
 
@@ -92,8 +92,8 @@ def nearest(name: str, known: Any) -> str:
 def cli() -> None:
     """What `nf_conntrack: table full, dropping packet` means here, why it happens, and the way out.
 
-    Reads what you have (a paste of dmesg, sysctl and iptables output, a log, a bundle, or the host it runs on) and answers
-    with causes, evidence, commands and their undo. It changes nothing.
+    Reads what you have (a paste of dmesg, sysctl and iptables output, a log, a bundle, or the host it runs on) and
+    answers with causes, evidence, commands and their undo. It changes nothing.
     """
 
 
@@ -102,6 +102,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     # --debug belongs anywhere on the line, also where the failure is about the line itself.
     before_names = given[: given.index("--")] if "--" in given else given
+    plugin = next((one for one in before_names if not one.startswith("-")), "") == "check"
     debug = "--debug" in before_names
     given = [one for at, one in enumerate(given) if one != "--debug" or at >= len(before_names)]
     for stream in (sys.stdout, sys.stderr):
@@ -111,45 +112,47 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = cli.main(given, prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except click.ClickException as error:
-        return _usage(error)
-    except TablefullError as error:
-        return fail(str(error), error.exit_code, debug=debug)
-    except MemoryError:
-        return fail("there is not enough memory for this; name fewer or smaller files", EXIT_REFUSED, debug=debug)
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-        return fail(what, EXIT_REFUSED, debug=debug)
+    except click.exceptions.NoArgsIsHelpError as error:
+        return _show(error.format_message(), EXIT_USAGE)
     except Exception as error:  # noqa: BLE001 - a person sees one line, whatever the defect is
-        what = f"{type(error).__name__}: {error}"
-        return fail(
-            f"a defect of tablefull {__version__}: {what}; run it again with --debug and report what that prints",
-            EXIT_REFUSED,
-            debug=debug,
-        )
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        line, exit_code = told(error)
+        if plugin:
+            return _show(f"CONNTRACK UNKNOWN: {line}", EXIT_BLIND)
+        return _show(f"{PROGRAM}: {line}", exit_code, sys.stderr)
     return code if isinstance(code, int) else EXIT_FINE
 
 
-def _usage(error: click.ClickException) -> int:
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else PROGRAM
-    if isinstance(error, click.NoArgsIsHelpError):
-        print(error.format_message())
-        return EXIT_USAGE
-    message = " ".join(error.format_message().split()).rstrip(".")
-    return fail(f"{message[:1].lower()}{message[1:]}; see {path} --help", EXIT_USAGE)
+def told(error: Exception) -> tuple[str, int]:
+    """The one line that a person reads about a failure, and the exit code."""
+    if isinstance(error, TablefullError):
+        return str(error), error.exit_code
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else PROGRAM
+        message = error.format_message().strip().rstrip(".")
+        return f"{message[:1].lower()}{message[1:]}; see {path} --help", EXIT_USAGE
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this; name fewer or smaller files", EXIT_REFUSED
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror, EXIT_REFUSED
+    what = f"{type(error).__name__}: {error}"
+    return (
+        f"a defect of tablefull {__version__}: {what}; run it again with --debug and report what that prints",
+        EXIT_REFUSED,
+    )
 
 
-def fail(line: str, code: int, *, debug: bool = False) -> int:
-    """Print one line about a failure, with the traceback before it where that is wanted, and hand back the code."""
+def _show(text: str, code: int, stream: TextIO | None = None) -> int:
+    """Print a failure: on one line, unless it is a help page; hand back the code."""
     from tablefull.views.terminal import harmless
 
-    if debug:
-        import traceback
-
-        traceback.print_exc()
+    line = text if stream is None and "\n" in text and text.startswith("Usage") else harmless(" ".join(text.split()))
     try:
-        print(f"{PROGRAM}: {harmless(' '.join(line.split()))}", file=sys.stderr)
+        print(line, file=stream or sys.stdout, flush=True)
     except OSError:
         return code
     return code

@@ -5,7 +5,8 @@ import sys
 import click
 
 from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, UsageError
-from tablefull.fixes.diagnosis import Diagnosis, diagnose as judge
+from tablefull.fixes.diagnosis import Diagnosis
+from tablefull.fixes.diagnosis import diagnose as judge
 from tablefull.rules.finding import SEVERITIES
 from tablefull.views import wording
 from tablefull.views.output import emit, say

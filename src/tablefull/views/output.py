@@ -1,7 +1,7 @@
 """Where an answer goes: standard output or a file.
 
-The trap: ``tablefull diagnose … | head -3`` closes the pipe in the middle of the answer. That is the reader's right: no word
-is said about it, and the exit code stays the diagnosis's own.
+The trap: ``tablefull diagnose … | head -3`` closes the pipe in the middle of the answer. That is the reader's right: no
+word is said about it, and the exit code stays the diagnosis's own.
 """
 
 import os

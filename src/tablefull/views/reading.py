@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from tablefull.errors import Unreadable
 from tablefull.facts.kernel_log import LogLine
-from tablefull.facts.origin import Origin
+from tablefull.facts.origin import Hole, Origin
 from tablefull.facts.snapshot import HostFacts, Snapshot, Unread
 from tablefull.live import evidence
 from tablefull.live.evidence import Document
@@ -20,6 +20,7 @@ from tablefull.parsers.reader import Reader
 
 WHOLE_BYTES = 4 << 20  # read line by line up to here: about a second
 HEAD_BYTES = 64 * 1024  # looked at to tell a log from a listing
+MANIFEST = "MANIFEST.json"
 SHOWN_LINES = 5000  # of one text, kept for the page; the lines that findings cite are kept beyond it
 
 
@@ -38,19 +39,62 @@ def read(targets: Sequence[str], stdin: BinaryIO | None, *, keep: bool = False) 
     """
     reader = Reader()
     reading = Reading(reader.snapshot)
+    bundled = Bundled()
     notes: list[Unread] = []
     blind: list[Unreadable] = []
     for target in targets:
         try:
             for document in evidence.documents(target, stdin, notes):
-                _document(reader, document, reading, keep)
+                if bundled.takes(document):
+                    _document(reader, document, reading, keep)
         except Unreadable as error:
             blind.append(error)
     if blind and len(blind) == len(targets):
         raise blind[0]
     notes += [Unread(Origin(error.path, 0, ""), f"{error.why}; {error.remedy}") for error in blind]
     reader.snapshot.unread[:0] = notes
+    bundled.finish(reader.snapshot)
     return reading
+
+
+class Bundled:
+    """What the manifest of a bundle says about its files; nothing where there is no bundle."""
+
+    def __init__(self) -> None:
+        self._roles: dict[str, str] = {}
+        self._holes: list[Hole] = []
+        self._tops: set[str] = set()
+
+    def takes(self, document: Document) -> bool:
+        """Whether the document is for the parsers. A manifest is read here and is not."""
+        top, _, inner = document.name.rpartition("/")
+        if inner == MANIFEST and document.size is not None and document.size < HEAD_BYTES * 16:
+            with document.open() as stream:
+                return not self._manifest(top, _upto(stream, document.size))
+        if not self._tops or document.path is None:
+            return True
+        from tablefull.live.collection import for_reader
+
+        return for_reader(document.path) or not any(document.name.startswith(top + "/") for top in self._tops)
+
+    def _manifest(self, top: str, content: bytes) -> bool:
+        from tablefull.live import bundle
+
+        if bundle.SCHEMA.encode() not in content:
+            return False
+        self._tops.add(top)
+        self._roles |= bundle.roles(content)
+        told = msgspec.json.decode(content) if self._roles else {}
+        for row in told.get("holes", []) if isinstance(told, dict) else []:
+            if isinstance(row, dict):
+                self._holes.append(Hole(*(str(row.get(key, "")) for key in ("what", "why", "remedy"))))
+        return True
+
+    def finish(self, snapshot: Snapshot) -> None:
+        """Hosts get the roles that the manifest states, the snapshot the holes it lists."""
+        for host in snapshot.hosts:
+            host.role = self._roles.get(host.name, host.role)
+        snapshot.holes += self._holes
 
 
 def _document(reader: Reader, document: Document, reading: Reading, keep: bool) -> None:

@@ -1,8 +1,8 @@
 """A page of lines for a terminal or a pipe: wrapping, colours, and evidence made harmless.
 
-The trap: evidence is written by strangers. A log line may hold an escape sequence that retitles the window, moves the cursor
-or hides text, so nothing that is not printable reaches the terminal; it is shown spelled out instead. Commands are the
-opposite case: they must arrive exactly as they are, so they are never wrapped, cut or framed.
+The trap: evidence is written by strangers. A log line may hold an escape sequence that retitles the window, moves the
+cursor or hides text, so nothing that is not printable reaches the terminal; it is shown spelled out instead. Commands
+are the opposite case: they must arrive exactly as they are, so they are never wrapped, cut or framed.
 """
 
 import os
@@ -34,7 +34,7 @@ Piece = tuple[str, str]
 
 
 def harmless(text: str) -> str:
-    """Text on one line in which nothing can act on a terminal: what does not print is spelled ``\\x1b``, ``\\u202e``."""
+    r"""Text on one line in which nothing can act on a terminal: what does not print is spelled ``\x1b``, ``\u202e``."""
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else _spelled(character) for character in text.expandtabs(8))
@@ -68,7 +68,7 @@ def columns(text: str) -> int:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` columns, parted at blanks, which stay inside a line; a word longer than that is cut."""
+    """Lines of at most ``width`` columns, parted at blanks, which stay inside a line; a longer word is cut."""
     if columns(text) <= width:
         return [text]
     lines: list[str] = []

@@ -1,7 +1,7 @@
 """The diagnosis for a person at three in the morning: what it is, whether it is bad, why here, what to type.
 
-The trap: everything is interesting and only one thing is to be done. The first fix therefore stands in full, with its risk
-before its commands; the others are a line each, with the way to see them whole.
+The trap: everything is interesting and only one thing is to be done. The first fix therefore stands in full, with its
+risk before its commands; the others are told shortly, with the way to see them whole.
 """
 
 from tablefull.facts.origin import Origin
@@ -15,6 +15,7 @@ from tablefull.views.terminal import Page, columns, harmless, shortened
 MOST_LINES = 4  # of evidence a cause; the rest are counted
 MOST_UNREAD = 5
 MOST_FACTS = 10
+TELLING = ("nf_conntrack_max", "nf_conntrack_count", "nf_conntrack_buckets", "hashsize", "listed_entries", "fw_rules")
 _STYLE = {"none": "good", "info": "worth", "degraded": "bad", "outage": "worst"}
 _FULL = {"yes": "worst", "no": "good", "unknown": "worth"}
 _STATE = {"fired": "bad", "quiet": "", "blind": "worth", "broken": "worst"}
@@ -195,8 +196,11 @@ def _hosts(page: Page, diagnosis: Diagnosis) -> None:
 
 def _told(host: HostView) -> str:
     system = [host.kernel and f"Linux {host.kernel}", host.distribution]
-    facts = [f"{name} {value}" for name, value in list(host.facts.items())[:MOST_FACTS]]
-    more = len(host.facts) - MOST_FACTS
+    telling = [name for name in host.facts if name in TELLING]
+    telling += [name for name in host.facts if "conntrack" in name and name not in TELLING]
+    shown = telling[:MOST_FACTS] or list(host.facts)[:MOST_FACTS]
+    facts = [f"{name} {host.facts[name]}" for name in shown]
+    more = len(host.facts) - len(shown)
     return ", ".join([part for part in system if part] + facts + ([f"{more} more settings"] if more > 0 else []))
 
 

@@ -1,7 +1,7 @@
 """The words that every view shares: how sure, how known, how bad, how much.
 
-The trap: a percentage alone reads as a measurement. A confidence is therefore always a word and a number together, and a
-basis is always a sentence's part, never a code.
+The trap: a percentage alone reads as a measurement. A confidence is therefore always a word and a number together, and
+a basis is always a sentence's part, never a code.
 """
 
 from tablefull.facts.origin import Basis
