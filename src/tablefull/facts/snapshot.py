@@ -20,7 +20,7 @@ class Unread(Struct, frozen=True):
 
 class HostFacts(Struct, kw_only=True):
     """One machine. ``role`` is dom0, domu, hypervisor, guest, container, node, pod, router, namespace, host or
-    unknown.
+    unknown. ``prose`` are the lines that nobody claimed, ``typed`` the command lines.
     """
 
     name: str
@@ -28,6 +28,7 @@ class HostFacts(Struct, kw_only=True):
     facts: list[Fact] = field(default_factory=list)
     composition: Composition | None = None
     prose: list[Origin] = field(default_factory=list)
+    typed: list[Origin] = field(default_factory=list)
 
     def of(self, kind: type[F]) -> Iterator[F]:
         """The facts of one kind, in the order they were read."""

@@ -22,8 +22,12 @@ from tablefull.parsers.registry import ROWS, Row
 ANONYMOUS = "this host"
 MAX_UNREAD = 100  # reported in full; more are counted in one closing line
 MAX_PROSE = 4000  # lines of prose kept for the rules
-_MACHINE = re.compile(r"^\s{0,8}(?:[\w./-]{2,80}\s{0,8}[=:]\s{0,8}-?\d[\d.]*$|\[\s{0,8}\d{1,9}\.\d{3,9}\]\s\S*conntrack)")
-_CONFIGURATION = re.compile(r"sysctl\.conf|sysctl\.d|modprobe\.d|boot\.kernel|\.conf contains|cloud-init|user-?data", re.IGNORECASE)
+_MACHINE = re.compile(
+    r"^\s{0,8}(?:[\w./-]{2,80}\s{0,8}[=:]\s{0,8}-?\d[\d.]*$|\[\s{0,8}\d{1,9}\.\d{3,9}\]\s\S*conntrack)"
+)
+_CONFIGURATION = re.compile(
+    r"sysctl\.conf|sysctl\.d|modprobe\.d|boot\.kernel|\.conf contains|cloud-init|user-?data", re.IGNORECASE
+)
 
 
 class Parser(Protocol):
@@ -94,7 +98,9 @@ class Reader:
 
     # -- lines
 
-    def document(self, source: str, raw_lines: Iterable[str], *, host: str | None = None, path: str | None = None) -> None:
+    def document(
+        self, source: str, raw_lines: Iterable[str], *, host: str | None = None, path: str | None = None
+    ) -> None:
         """Read one document. ``host`` and ``path`` are what a bundle states about it."""
         lines = clean(raw_lines)
         self.lines(source, lines, host=host, path=path)
@@ -128,7 +134,9 @@ class Reader:
                 self._enter(introduced)
             self._prose(line, context)
 
-    def _claimed(self, lines: Sequence[Line], at: int, context: Context, last: Row | None) -> tuple[Read | None, Row | None]:
+    def _claimed(
+        self, lines: Sequence[Line], at: int, context: Context, last: Row | None
+    ) -> tuple[Read | None, Row | None]:
         text = lines[at].text
         where = f"{context.command or ''} {context.path or ''}"
         rows = ROWS if last is None else (last, *ROWS)
@@ -148,8 +156,10 @@ class Reader:
         if typed.host is not None:
             self._host = self._nodename(typed.host)
         context.command = typed.command or None
+        if context.path is not None:
+            return
         host = self._current()
-        host.prose.append(context.origin(line))
+        host.typed.append(context.origin(line))
         host.facts.extend(sysctl.commanded(Line(line.number, typed.command, line.raw), context))
         if "--conntrack-" in typed.command or "iptables" in typed.command:
             for module in ("kube_proxy", "iptables_save"):
@@ -182,9 +192,13 @@ class Reader:
     def _prose(self, line: Line, context: Context) -> None:
         host = self._current()
         origin = context.origin(line)
+        text = line.text
+        if context.path is not None and "log" not in context.path:
+            if _MACHINE.match(text):
+                self._unread(line, context, "looks like machine output; no parser knows this line")
+            return  # a file of a tree or a bundle is machine output: nobody tells anything in it
         if len(host.prose) < MAX_PROSE:
             host.prose.append(origin)
-        text = line.text
         words = text.split(None, 4)
         if len(words) > 2 or text.rstrip().endswith((":", ".")):
             context.command = "configuration file" if _CONFIGURATION.search(text) and len(text) < 200 else None
@@ -222,9 +236,37 @@ def mentions(line: Line, context: Context) -> list[Fact]:
 
 
 _SYSTEMS = (
-    "ubuntu", "debian", "centos", "red hat", "redhat", "rhel", "fedora", "suse", "sles", "alpine", "arch linux", "openwrt", "lede", "gentoo", "nixos",
-    "coreos", "flatcar", "amazon linux", "bottlerocket", "rocky", "almalinux", "oracle linux", "xenserver", "xcp", "proxmox", "dd-wrt",
-    "tomato", "asuswrt", "slackware", "raspbian", "photon",
+    "ubuntu",
+    "debian",
+    "centos",
+    "red hat",
+    "redhat",
+    "rhel",
+    "fedora",
+    "suse",
+    "sles",
+    "alpine",
+    "arch linux",
+    "openwrt",
+    "lede",
+    "gentoo",
+    "nixos",
+    "coreos",
+    "flatcar",
+    "amazon linux",
+    "bottlerocket",
+    "rocky",
+    "almalinux",
+    "oracle linux",
+    "xenserver",
+    "xcp",
+    "proxmox",
+    "dd-wrt",
+    "tomato",
+    "asuswrt",
+    "slackware",
+    "raspbian",
+    "photon",
 )
 
 

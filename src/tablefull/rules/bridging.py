@@ -12,6 +12,8 @@ from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
 from tablefull.rules.tracking import ASK_BRIDGE
 
+WEAK = 0.1  # a default that troubles nobody is worth no finding
+
 
 @rule("bridge-nf", needs=("text",))
 def bridged_traffic_is_tracked(case: Case) -> Iterator[Finding]:
@@ -26,7 +28,9 @@ def bridged_traffic_is_tracked(case: Case) -> Iterator[Finding]:
     dom0 = next((host for host in case.hosts if host.role in ("dom0", "hypervisor")), None)
     hypervisor = case.said("dom0|xen xcp|xcp host|xen host|xenserver|xcp-ng|proxmox|kvm host|hypervisor")
     if switch is not None and switch.number == 1:
-        clues.add(0.6, "bridge-nf-call-iptables is 1: bridged frames pass through iptables", switch.origin)
+        matters = full.state == "yes" or case.told
+        why = "bridge-nf-call-iptables is 1: bridged frames pass through iptables"
+        clues.add(0.6 if matters else WEAK, why, switch.origin)
     elif switch is not None and switch.number == 0:
         clues.against(0.1)
     if hypervisor is not None and full.state == "yes" and (dom0 is not None or case.said("xen|xcp")):
@@ -49,7 +53,7 @@ def bridged_traffic_is_tracked(case: Case) -> Iterator[Finding]:
         clues.add(0.4, f"bridge {bridge.name} carries {len(bridge.interfaces)} interfaces", bridge.origin)
     module = next((one for one in case.of(Module) if one.name == "br_netfilter"), None)
     if module is not None:
-        clues.add(0.45, "br_netfilter is loaded", module.origin)
+        clues.add(0.45 if full.state == "yes" or case.told else WEAK, "br_netfilter is loaded", module.origin)
     clues.said(
         0.75,
         "br_netfilter or bridge-nf is named",

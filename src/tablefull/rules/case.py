@@ -25,12 +25,17 @@ from tablefull.kernel.identity import KernelVersion, parse_release
 
 F = TypeVar("F", bound=Fact)
 
+SENTENCE_WORDS = 4  # a line of prose this long is somebody speaking
 MAX_TEXT = 600_000  # characters searched for phrases; a paste is a hundredth of it
 _REACH = 140  # characters within which the parts of one phrase must follow each other
 _PLAIN = {ord("\u2019"): "'", ord("`"): None, ord("*"): None, ord('"'): None, 0x201C: None, 0x201D: None}
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _DENIALS = ("no |not |n't |never |without |neither |nor |none |against an |rules out ").split("|")
 _STANDINGS = {"shown": 0, "commanded": 1, "stated": 2, "configured": 3}
+# Machine output whose words are names of columns, counters and settings: ``invalid=0`` is no packet called INVALID.
+_NO_SENTENCES = (
+    CpuCounters, EntryStates, NetCounter, SocketStates, Memory, Slab, Module, FwChain, FwListing, FwRule,
+)  # fmt: skip
 # What an input is called in a rule's ``needs`` and which facts provide it.
 _INPUTS: dict[str, tuple[type[Fact], ...]] = {
     "log": (LogLine,),
@@ -65,7 +70,7 @@ class Case:
     def has(self, need: str) -> bool:
         """Whether an input a rule names was seen at all. ``text`` is any line."""
         if need == "text":
-            return bool(self.text)
+            return bool(self.text) or any(host.facts for host in self.hosts)
         if need == "entries":
             return bool(self.compositions)
         return any(True for kind in _INPUTS[need] for _ in self.of(kind))
@@ -187,18 +192,23 @@ class Case:
     # -- text
 
     @cached_property
+    def told(self) -> bool:
+        """Whether a person says something in the evidence; a collected host and bare listings say nothing."""
+        return any(len(origin.text.split()) >= SENTENCE_WORDS for host in self.hosts for origin in host.prose)
+
+    @cached_property
     def _lines(self) -> list[Origin]:
         seen: dict[tuple[str, int], Origin] = {}
         for host in self.hosts:
             for origin in host.prose:
                 seen.setdefault((origin.source, origin.line), origin)
+            for origin in host.typed:
+                if "/proc/sys" not in origin.text and "sysctl" not in origin.text:
+                    seen.setdefault((origin.source, origin.line), origin)
             for fact in host.facts:
-                if isinstance(fact, Setting) and fact.standing != "stated" and "timeout" in fact.name:
-                    continue  # a state's name in a setting says nothing about entries in that state
+                if isinstance(fact, _NO_SENTENCES) or (isinstance(fact, Setting) and fact.standing != "stated"):
+                    continue
                 seen.setdefault((fact.origin.source, fact.origin.line), fact.origin)
-            if host.composition is not None:
-                for entry in host.composition.kept[:40]:
-                    seen.setdefault((entry.origin.source, entry.origin.line), entry.origin)
         order = {source: number for number, source in enumerate(dict.fromkeys(source for source, _ in seen))}
         return [seen[key] for key in sorted(seen, key=lambda key: (order[key[0]], key[1]))]
 
@@ -223,7 +233,7 @@ class Case:
 
     @cached_property
     def text(self) -> str:
-        """Every line seen, lower case, one space between words, a newline between lines."""
+        """Every sentence, log line and command seen, lower case, one space between words, a newline between lines."""
         return self._indexed[0]
 
     @cached_property

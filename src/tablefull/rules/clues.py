@@ -75,6 +75,6 @@ def host_of(case: Case, origin: Origin | None) -> str:
     """The name of the host that holds a line; the first host where the line is nobody's."""
     if origin is not None:
         for host in case.hosts:
-            if origin in host.prose or any(fact.origin == origin for fact in host.facts):
+            if origin in host.prose or origin in host.typed or any(fact.origin == origin for fact in host.facts):
                 return host.name
     return case.hosts[0].name

@@ -213,7 +213,7 @@ def it_is_something_else(case: Case) -> Iterator[Finding]:
         if clues and (best is None or clues.weight > best.weight):
             best, which = clues, one
     counters = case.counters
-    if counters and which is None:
+    if counters and which is None and case.told:
         overflow = next((c for c in case.of(NetCounter) if "allowance" in c.name and c.value), None)
         if (
             counters.get("drop", 1) == 0

@@ -77,13 +77,13 @@ def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
         if timeout.number >= 5 * DAY_S - 1:
             said = timeout.standing == "stated"
             clues.add(
-                (0.55 if said else 0.35) if full.state == "yes" else 0.2,
+                (0.55 if said else 0.35) if full.state == "yes" else 0.2 if case.told else 0.0,
                 f"ESTABLISHED entries live {timeout.number // DAY_S} days without a packet",
                 timeout.origin,
             )
         elif timeout.number >= DAY_S:
             clues.add(
-                0.3 if full.state == "yes" else 0.1,
+                0.3 if full.state == "yes" else 0.0,
                 f"ESTABLISHED entries live {timeout.number // 3600} h without a packet",
                 timeout.origin,
             )
