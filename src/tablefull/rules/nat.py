@@ -171,12 +171,16 @@ def an_entry_outlives_its_endpoint(case: Case) -> Iterator[Finding]:
         0.3, "UDP is concerned", "udp|sip|asterisk|voip|wireguard|openvpn|syslog|statsd|dns*same source port"
     )
     again = case.said(
-        "kill|new backend|zero endpoints|cable|is back|came back|comes back|goes down|outage|moved|restart|start "
+        "link down|link has been down|ppp link|been down|wan*down|modem|dhcp|kill|new backend|zero endpoints|cable|is "
+        "back|came back|comes back|goes down|outage|moved|restart|start "
         "it|stop/start|started again|start*again|recreat|redeploy|reboot|replaced|killed|drained|"
         "failover|reconnect|new pod|new ip|moves to|switch|upgrade|update|rescheduled|changes"
     )
     lost = case.said(
-        "still lost|are lost|stays like that|stays the same|remains like|keeps going to|keep going to|nothing comes "
+        "never succeeds|is lost, and|registration is lost|keeps failing|never recovers|does not heal|never "
+        "heals|sending into "
+        "nothing|never gets a packet|still lost|are lost|stays like that|stays the same|remains like|keeps going "
+        "to|keep going to|nothing comes "
         "in|no longer reach|no longer receive|never reach|does not reach|don't reach|not reach|"
         "not arrive|do not arrive|stops receiving|stop receiving|goes nowhere|disappears|never receives|"
         "not received|not receive|cannot resolve|no traffic|blackhole|black hole|lost until|stops working|"
