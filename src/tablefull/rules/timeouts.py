@@ -191,6 +191,8 @@ def short_connections_at_a_high_rate(case: Case) -> Iterator[Finding]:
     if case.said("close_wait|close-wait"):
         clues.against(0.7)
     if clues:
+        if full.state != "yes" and case.occupancy is None and not case.compositions:
+            clues.against(0.6)  # sockets in TIME_WAIT are no entries, and most such reports are about sockets
         if case.log("time-wait-overflow") and full.state != "yes":
             clues.against(0.2)
         keepalive_first = case.said("nginx|squid|keepalive|keep-alive|per request|memcache|php")
