@@ -123,7 +123,8 @@ LOOK_ALIKES: tuple[LookAlike, ...] = (
         (),
         (
             "cannot assign requested address|eaddrnotavail|address not available|ephemeral port|local port numbers",
-            "out of local port|runs out of ports*backend|pool of ports|ports runs dry|failed to bind*address already in use",
+            "out of local port|runs out of ports*backend|pool of ports|ports runs dry",
+            "failed to bind*address already in use",
             "local port range|port range*exhaust|tcp_tw_reuse|tcp_tw_recycle",
         ),
         0.75,
