@@ -65,8 +65,13 @@ def test_beside_the_entry_tables_own_line_the_table_comes_first(which: str) -> N
 
 
 def test_counters_clear_connection_tracking() -> None:
-    best = run(Case(read_text("cpu=0 found=1 invalid=2 insert=0 insert_failed=0 drop=0 early_drop=0"))).findings[0]
+    counters = "cpu=0 found=1 invalid=2 insert=0 insert_failed=0 drop=0 early_drop=0"
+    best = run(Case(read_text(f"Requests are slow since yesterday, is it conntrack?\n{counters}"))).findings[0]
     assert (best.cause, best.look_alike) == ("not-conntrack", "cleared")
+
+
+def test_a_quiet_host_of_which_nobody_complains_has_no_finding() -> None:
+    assert run(Case(read_text("cpu=0 found=1 invalid=2 insert=0 insert_failed=0 drop=0 early_drop=0"))).findings == ()
 
 
 def test_silence_about_tracking_is_a_weak_reason() -> None:

@@ -84,11 +84,12 @@ def expectations_are_used_up(case: Case) -> Iterator[Finding]:
             "another one",
             *(one.origin for one in lines[:3]),
         )
-    clues.said(
-        0.6,
-        "the expectation table is named",
-        "expectation table*full|expect_max|too many expectations|expectations*limit",
-    )
+    else:
+        clues.said(
+            0.6,
+            "the expectation table is named",
+            "expectation table*full|expect_max|too many expectations|expectations*limit",
+        )
     if clues:
         yield clues.finding("raise-expect-max", "attach-helper-explicitly", "unload-modules", confirm=(ASK_EXPECT,))
 

@@ -6,7 +6,7 @@ from tablefull.facts.counters import NetCounter
 from tablefull.rules.case import Case
 from tablefull.rules.clues import Clues
 from tablefull.rules.finding import Ask, Finding
-from tablefull.rules.fullness import fullness
+from tablefull.rules.fullness import ebpf_refusals, fullness
 from tablefull.rules.rule import rule
 
 ASK_ALLOWANCE = Ask(
@@ -76,6 +76,9 @@ def the_instance_refuses_flows(case: Case) -> Iterator[Finding]:
 def the_ebpf_map_refuses_entries(case: Case) -> Iterator[Finding]:
     """Fires where Cilium or another eBPF program says its connection map is full, or its pressure is at 1."""
     clues = Clues(case, "ebpf-ct-map-full")
+    refusals = ebpf_refusals(case)
+    if refusals:
+        clues.add(0.9, f"{refusals[0].name} is {refusals[0].value}", *(one.origin for one in refusals[:3]))
     clues.said(
         0.9,
         "Cilium could not insert into its connection-tracking map",
@@ -95,7 +98,7 @@ def the_ebpf_map_refuses_entries(case: Case) -> Iterator[Finding]:
         0.35, "Cilium and its connection tracking are the subject", "cilium*conntrack|conntrack*cilium|cilium*ct "
     )
     if clues and clues.weight >= 0.5:
-        if case.log("table-full") and not case.said("map insertion failed"):
+        if case.log("table-full") and not refusals and not case.said("map insertion failed"):
             clues.against(0.35)
         fixes = ("raise-max", "shorten-timeouts", "upgrade-component")
         if case.said("no mapping for nat|nat table full"):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from tablefull.facts.counters import NetCounter
 from tablefull.facts.origin import Basis, Origin
 from tablefull.rules.case import Case
 
@@ -86,6 +87,19 @@ def fullness(case: Case) -> Fullness:
     return known
 
 
+def ebpf_refusals(case: Case) -> list[NetCounter]:
+    """Cilium's numbers that say a connection map refused entries: its drop reason above 0, its pressure at 100 %."""
+    return [
+        one
+        for one in case.of(NetCounter)
+        if one.group == "cilium"
+        and (
+            (one.name.lower().endswith("map insertion failed") and one.value > 0)
+            or (one.name.startswith("map pressure % cilium_ct") and one.value >= 100)
+        )
+    ]
+
+
 def _fullness(case: Case) -> Fullness:
     lines = case.log("table-full") + case.log("ip-conntrack-max")
     if lines:
@@ -109,7 +123,7 @@ def _fullness(case: Case) -> Fullness:
             "container" if vps else "kernel",
             bool(printed),
         )
-    ebpf = case.said(*_EBPF)
+    ebpf = next((one.origin for one in ebpf_refusals(case)), None) or case.said(*_EBPF)
     if ebpf is not None:
         return Fullness(
             "yes", "Cilium reports that its eBPF connection-tracking map refused an entry", "shown", (ebpf,), "cilium"

@@ -6,6 +6,7 @@ from tablefull.facts.claims import Claim
 from tablefull.facts.counters import SocketStates
 from tablefull.facts.entry import Entry
 from tablefull.facts.origin import Origin
+from tablefull.facts.ruleset import FwRule
 from tablefull.kernel.timeouts import shipped_s
 from tablefull.rules.case import Case
 from tablefull.rules.clues import Clues
@@ -47,7 +48,8 @@ def fewer_sockets(case: Case) -> tuple[str, tuple[Origin, ...]] | None:
     """That a host which ends its connections itself holds far fewer sockets than entries; None on one that forwards,
     whose entries have their sockets elsewhere.
     """
-    if case.said("masquerade|snat|nat |gateway|router|forward|bridge|kube-proxy|docker|dom0|hypervisor"):
+    translates = any(one.target in ("MASQUERADE", "SNAT", "DNAT") for one in case.of(FwRule))
+    if translates or case.said("masquerade|snat|nat |gateway|router|forward|bridge|kube-proxy|docker|dom0|hypervisor"):
         return None
     open_ones = [
         (sum(n for state, n in one.by_state.items() if state != "LISTEN"), one) for one in case.of(SocketStates)
