@@ -278,7 +278,22 @@ class Case:
     @staticmethod
     def _denied(text: str, at: int) -> bool:
         before = text[max(0, at - 26) : at]
-        for stop in (". ", "; ", ": ", ", ", " but ", "] "):
+        for stop in (
+            ". ",
+            "; ",
+            ": ",
+            ", ",
+            " but ",
+            "] ",
+            " because ",
+            " since ",
+            " as it ",
+            " when ",
+            " while ",
+            " and ",
+            " that ",
+            " then ",
+        ):
             cut = before.rfind(stop)
             if cut >= 0:
                 before = before[cut + len(stop) :]

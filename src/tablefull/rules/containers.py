@@ -80,12 +80,17 @@ def refused_or_limited_inside_a_container(case: Case) -> Iterator[Finding]:
         "per netns|each namespace|hostile container|one pod*whole node|one vm*whole host|one container*whole host|"
         "all tenants",
     )
+    if clues and container is None and not refused and full.table != "container":
+        clues.against(0.6)
     if not clues:
         return
     printed = any(line.netns is not None for line in case.log("table-full"))
     if full.state == "yes" and not refused and not printed and clues.weight < 0.8:
         clues.against(0.5)
-    kubernetes = case.said("kube-proxy|kubernetes|microk8s|kind|k8s|kubelet|k3s|rke|minikube")
+    kubernetes = case.said(
+        "write /sys/module/nf_conntrack/parameters/hashsize|k0s|cluster "
+        "node|kube-proxy|kubernetes|microk8s|kind|k8s|kubelet|k3s|rke|minikube"
+    )
     if kubernetes:
         fixes: tuple[str, ...] = ("configure-kube-proxy", "raise-hashsize", "raise-max", "persist-config")
     elif full.state == "yes":

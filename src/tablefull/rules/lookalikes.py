@@ -118,6 +118,13 @@ LOOK_ALIKES: tuple[LookAlike, ...] = (
         0.7,
     ),
     LookAlike(
+        "ipvs-timeout",
+        "IPVS has a table and timeouts of its own: it forgets an idle connection long before conntrack does",
+        (),
+        ("ipvsadm*timeout|timeout (tcp tcpfin udp)|ipvs*idle|ipvs*900",),
+        0.8,
+    ),
+    LookAlike(
         "ephemeral-ports",
         "a local program has used up its ephemeral ports; no translation is involved",
         (),
@@ -235,7 +242,11 @@ def it_is_something_else(case: Case) -> Iterator[Finding]:
             which = LookAlike("cleared", "connection tracking is cleared by its own counters")
     if best is None or which is None:
         tracked = case.counters or case.max or case.compositions or case.has("rules")
-        if full.state == "yes" or tracked or case.said("conntrack|nf_ct|masquerade|snat|nat |iptables"):
+        if (
+            full.state == "yes"
+            or tracked
+            or case.said("conntrack|nf_ct|masquerade|snat|nat |iptables|operation not permitted")
+        ):
             return
         best = Clues(case, "not-conntrack")
         best.add(UNRELATED, "nothing in this evidence speaks of connection tracking", basis="unknown")

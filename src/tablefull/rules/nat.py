@@ -85,7 +85,8 @@ def no_free_source_port(case: Case) -> Iterator[Finding]:
     ports = clues.said(
         0.7,
         "source ports run out or clash",
-        "no free port|port exhaustion|snat port|snat ports|out of ports|ran out of ports|source port exhaustion|"
+        "errorportallocation|port allocation error|no free port|port exhaustion|snat port|snat ports|out of ports|ran "
+        "out of ports|source port exhaustion|"
         "ports exhausted|no mapping for nat|pick the same source port|picks the same source port|"
         "same source port at the same|same port at the same|65535 connections|64512 ports|64k connections|"
         "64k ports|65k connections to|nat port allocation|source port collision|port collision|ports*exhausted|"

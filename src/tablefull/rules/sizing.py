@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tablefull.facts.claims import Claim
 from tablefull.facts.host import Memory
 from tablefull.kernel import sizing
 from tablefull.rules.case import Case
@@ -39,6 +40,7 @@ LARGE_LIMIT = 500_000  # above every default: somebody raised it, so "raise it" 
 LONG_CHAIN = (
     16.0  # mean nodes a bucket from which lookups cost visibly; KERNEL.md 8.7 refuses inserts at 8..31 on 5.15..6.2
 )
+COMMON_DEFAULTS = (65536, 131072, 262144)  # docs/kernel, section 2.3; 131072 is kube-proxy's floor
 NEAR_LIMIT = 0.75  # the share at which node-mixin's alert fires (PEERS.md)
 
 ASK_COUNT = Ask(
@@ -81,16 +83,7 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
     if full.state == "no" and not near:
         return
     if full.state == "unknown" and not near:
-        origin = case.said(
-            "conntrack_max*too low|conntrack_max*too small|limit*too low*conntrack|conntrack*limit*low|"
-            "conntrack table*too small|conntrack table size*small|low default*conntrack|default*so low"
-        )
-        if origin is not None:
-            clues.add(0.4, "the report holds the limit for too low", origin, basis="unknown")
-        refused = case.counters.get("drop", 0) - case.counters.get("insert_failed", 0)
-        if refused > 0:
-            why = f"drop counts {refused} packets that no insertion failure explains: a full table, or no memory"
-            clues.add(0.4, why, *case.counter_origins[:2])
+        _weigh_signs(case, clues)
         if not clues:
             return
     if full.state == "yes":
@@ -130,6 +123,44 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
     if full.state != "yes":
         severity = "info"
     yield clues.finding(*fixes, severity=severity, confirm=(ASK_COUNT, ASK_COMPOSITION))  # type: ignore[arg-type]
+
+
+def _weigh_signs(case: Case, clues: Clues) -> None:
+    """What points to a limit that is reached where neither the kernel's line nor the count was seen."""
+    origin = case.said(
+        "conntrack_max*too low|conntrack_max*too small|limit*too low*conntrack|conntrack*limit*low|"
+        "conntrack table*too small|conntrack table size*small|low default*conntrack|default*so low"
+    )
+    if origin is not None:
+        clues.add(0.4, "the report holds the limit for too low", origin, basis="unknown")
+    refused = case.counters.get("drop", 0) - case.counters.get("insert_failed", 0)
+    if refused > 0:
+        why = f"drop counts {refused} packets that no insertion failure explains: a full table, or no memory"
+        clues.add(0.4, why, *case.counter_origins[:2])
+    default = _stops_at_a_default(case)
+    if default is not None:
+        why = f"{default.value:.0f} connections, where it stops, is a limit that kernels choose by themselves"
+        clues.add(0.5, why, default.origin, basis="version")
+    eperm = case.said("operation not permitted|eperm")
+    if eperm is not None and case.said("ping|sendmsg|sendto|send:"):
+        clues.add(
+            0.35, "local packets fail with EPERM, which is what a full table does to them", eperm, basis="version"
+        )
+
+
+def _stops_at_a_default(case: Case) -> Claim | None:
+    """A stated number of connections at which things stop, within 2.5 % of a limit that the kernel chooses by
+    itself.
+    """
+    if not case.said(
+        "stops at|stop at|stuck at|not more than|cannot get beyond|can't get beyond|never more than|maximum of|plateau|"
+        "levels off|at most|limit of about|tops out|beyond that|further connect|no more than"
+    ):
+        return None
+    for claim in case.of(Claim):
+        if claim.quantity in ("connection", "entry") and any(abs(claim.value - n) <= n / 40 for n in COMMON_DEFAULTS):
+            return claim
+    return None
 
 
 def _weigh_limit(case: Case, clues: Clues) -> None:

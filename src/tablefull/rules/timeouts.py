@@ -247,7 +247,8 @@ def one_direction_is_not_seen(case: Case) -> Iterator[Finding]:
         clues.said(
             0.7,
             "the two directions take different paths",
-            "asymmetric|direct routing mode|lvs-dr|direct server return|dsr mode|returns through|"
+            "asymmetric|take another way|takes another way|other path|different path|different route|split "
+            "route|another route|direct routing mode|lvs-dr|direct server return|dsr mode|returns through|"
             "return traffic*different|one-way|one direction|only sees one|sees only one|straight to the client|"
             "does not see the reply|bypasses the|only one side|return path|state*incomplete",
         )

@@ -289,6 +289,7 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
         "not honoured|not respected|is not set at boot|gone after a reboot",
     )
     missing = case.said(
+        "do not exist under /proc/sys|does not exist under /proc/sys|conntrack*do not exist|conntrack*does not exist|"
         "cannot stat /proc/sys/net*conntrack|cannot stat /proc/sys/net/netfilter|couldn't write*conntrack|"
         "conntrack*no such file|conntrack*unknown key|unknown key*conntrack|error*net.netfilter*unknown|"
         "open /proc/sys/net/netfilter*no such file|cannot stat /proc/sys/net/bridge|bridge-nf*no such file|"
@@ -309,6 +310,12 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
         "firewalld*reset|tuned*|resets*nf_conntrack_max|because kube-proxy",
     )
     clues.together(
+        0.7,
+        "kube-proxy reads a configuration file, and then its command-line flags for the same things are ignored",
+        "--config=|--config ",
+        "--conntrack-",
+    )
+    clues.together(
         0.6,
         "a conntrack setting is back at its old value after a boot",
         "reboot|after boot|each boot|next boot|restart|at boot|on "
@@ -323,6 +330,8 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
         "conntrack*disabled by default|disable_ve0",
     )
     if clues:
+        if not case.said("conntrack|sysctl|bridge-nf|setting|parameter|value|hashsize") and not case.has("settings"):
+            clues.against(0.4)
         if fullness(case).state == "yes" and clues.weight < 0.8 and close_wait is None:
             clues.against(0.5)
         if case.log("expectation-full"):
