@@ -27,17 +27,18 @@ SMALL_TREE = 400  # files; a tree with more is taken for a whole system, of whic
 ENTRIES = 100_000  # directory entries looked at
 DEPTH = 12
 # Where a system's own names begin in a path: the rest of the path says what the content is.
-MARKERS = frozenset("proc sys etc sos_commands var usr run lib".split())
+MARKERS = frozenset("proc sys etc sos_commands commands var usr run lib".split())
 RELEVANT = (
     "proc/net/*conntrack*", "proc/net/stat/*conntrack", "proc/net/netstat", "proc/net/snmp*", "proc/net/sockstat*",
     "proc/net/softnet_stat", "proc/net/ip*_tables_*", "proc/net/dev", "proc/net/arp", "proc/sys/net/*",
-    "proc/sys/kernel/*", "proc/meminfo", "proc/slabinfo", "proc/modules", "proc/version*", "proc/uptime",
+    "proc/sys/kernel/*", "proc/sys/fs/file-*", "proc/meminfo", "proc/slabinfo", "proc/modules", "proc/version*",
+    "proc/uptime",
     "proc/cmdline", "proc/config.gz", "proc/loadavg", "proc/buddyinfo", "sys/module/*conntrack*",
     "sys/module/br*netfilter*", "etc/sysctl*", "etc/modprobe*", "etc/modules*", "etc/*-release", "etc/*_version",
     "etc/issue", "etc/hostname", "etc/sysconfig/ip*tables*", "etc/sysconfig/nftables*", "etc/iptables*",
     "etc/nftables*", "etc/ufw/*", "etc/default/ufw", "etc/firewalld/*", "etc/docker/*", "etc/kubernetes/*",
     "usr/lib/sysctl.d/*", "usr/lib/modprobe.d/*", "usr/lib/os-release", "run/sysctl.d/*", "lib/modprobe.d/*",
-    "lib/sysctl.d/*", "sos_commands/networking/*", "sos_commands/kernel/*", "sos_commands/firewall*/*",
+    "lib/sysctl.d/*", "commands/*", "sos_commands/networking/*", "sos_commands/kernel/*", "sos_commands/firewall*/*",
     "sos_commands/netfilter/*", "sos_commands/iptables/*", "sos_commands/nftables/*", "sos_commands/conntrack/*",
     "sos_commands/memory/*", "sos_commands/host/*", "sos_commands/general/*", "sos_commands/logs/*",
     "sos_commands/docker/*", "sos_commands/podman/*", "sos_commands/kubernetes/*", "sos_commands/openvswitch/*",
@@ -48,7 +49,7 @@ RELEVANT = (
 NEVER = ("proc/kmsg", "proc/kcore", "proc/[0-9]*/*", "proc/self/*", "proc/thread-self/*", "*/trace_pipe", "proc/kpage*",
          "proc/sysrq-trigger", "proc/sys/*/stat_refresh")  # fmt: skip
 HOST_FILES = ("hostname", "sos_commands/host/hostname", "sos_commands/general/hostname", "etc/hostname",
-              "proc/sys/kernel/hostname", "manifest.json")  # fmt: skip
+              "proc/sys/kernel/hostname", "manifest.json", "MANIFEST.json")  # fmt: skip
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 
@@ -318,7 +319,7 @@ def _regular(entry: "os.DirEntry[str]", real_root: str) -> bool:
 
 def _taken(inside: str) -> bool:
     root, path = split(inside)
-    return relevant(path) or (path in HOST_FILES and root.count("/") < 2)
+    return relevant(path) or (path in HOST_FILES and root.count("/") < 4)
 
 
 def _leads(inside: str, depth: int) -> bool:

@@ -19,10 +19,10 @@ _NO_ADDRESSES = ("proc/version", "proc/modules", "proc/meminfo", "proc/slabinfo"
 _ADDRESSES_AGAIN = ("etc/ufw/", "etc/sysctl", "etc/default/")
 # A machine may be called by a word that means something else in its own evidence; such a name tells nobody who it is.
 _WORDS = frozenset(
-    "host hosts node server router gateway firewall bridge docker nginx kernel linux ubuntu debian centos fedora alpine "
-    "openwrt proxy default master worker client guest table drop accept input output forward filter mangle local "
-    "localhost dom0 domu ipv4 ipv6 tcp6 udp6 eth0 veth nf_conntrack conntrack netns container proc commands dmesg root "
-    "test".split()
+    "host hosts node server router gateway firewall bridge docker nginx kernel linux ubuntu debian centos fedora "
+    "alpine openwrt proxy default master worker client guest table drop accept input output forward filter mangle "
+    "local localhost dom0 domu ipv4 ipv6 tcp6 udp6 eth0 veth nf_conntrack conntrack netns container proc commands "
+    "dmesg root test".split()
 )
 _SHORTEST_NAME = 4
 
@@ -212,7 +212,7 @@ def _telling(name: str) -> bool:
 
 
 def names_of(collection: Collection) -> list[str]:
-    """The host names to replace: the machine's, with and without its domain, the domain, and those of its containers."""
+    """The host names to replace: the machine's, with and without its domain, the domain, and its containers'."""
     names: list[str] = []
     for name in (collection.host, *(space.hostname for space in collection.namespaces)):
         if not name:
