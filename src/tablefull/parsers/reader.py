@@ -1,10 +1,9 @@
 """A paste, a file or a bundle into one snapshot: each line goes to the parser that claims it, each fact to its host.
 
-The trap: what nobody claims is prose, and prose is evidence too. It is kept line by line, searched for quantities, and only
-what looks like machine output and was claimed by nobody is reported as unread.
+The trap: what nobody claims is prose, and prose is evidence too. It is kept line by line, searched for quantities,
+and only what looks like machine output and was claimed by nobody is reported as unread.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Protocol, cast
@@ -17,17 +16,24 @@ from tablefull.facts.snapshot import HostFacts, Snapshot, Unread
 from tablefull.parsers import hosts, prompt, sysctl
 from tablefull.parsers.block import Context, Line, Read
 from tablefull.parsers.clean import clean
+from tablefull.parsers.pattern import lazy
 from tablefull.parsers.registry import ROWS, Row
 
 ANONYMOUS = "this host"
 MAX_UNREAD = 100  # reported in full; more are counted in one closing line
 MAX_PROSE = 4000  # lines of prose kept for the rules
-_MACHINE = re.compile(
-    r"^\s{0,8}(?:[\w./-]{2,80}\s{0,8}[=:]\s{0,8}-?\d[\d.]*$|\[\s{0,8}\d{1,9}\.\d{3,9}\]\s\S*conntrack)"
+_MACHINE = lazy(r"\s{0,8}(?:[\w./-]{2,80}\s{0,8}[=:]\s{0,8}-?\d[\d.]*$|\[\s{0,8}\d{1,9}\.\d{3,9}\]\s\S*conntrack)")
+_CONFIGURATION = (
+    "sysctl.conf",
+    "sysctl.d",
+    "modprobe.d",
+    "boot.kernel",
+    ".conf contains",
+    "cloud-init",
+    "user-data",
+    "userdata",
 )
-_CONFIGURATION = re.compile(
-    r"sysctl\.conf|sysctl\.d|modprobe\.d|boot\.kernel|\.conf contains|cloud-init|user-?data", re.IGNORECASE
-)
+_LOCAL = frozenset(("localhost", "", "(none)", "kernel"))
 
 
 class Parser(Protocol):
@@ -46,13 +52,17 @@ class Reader:
         self._host: HostFacts | None = None
         self._named: dict[str, HostFacts] = {host.name.lower(): host for host in self.snapshot.hosts}
         self._nodenames: dict[str, HostFacts] = {}
-        self._unread_more = 0
+        self._placed: dict[str, HostFacts] = {}
+        self._first: HostFacts | None = None  # the machine a paste begins with before it names any
+        # whose prompt comes back after ``ssh machine command``
+        self._back = False
+        self._after: HostFacts | None = None
 
     # -- hosts
 
     def _current(self) -> HostFacts:
         if self._host is None:
-            self._host = self._add(ANONYMOUS, "unknown")
+            self._host = self._first = self._add(ANONYMOUS, "unknown")
         return self._host
 
     def _add(self, name: str, role: str) -> HostFacts:
@@ -69,28 +79,44 @@ class Reader:
         self._named[name.lower()] = host
 
     def _enter(self, place: hosts.Place) -> None:
-        known = self._named.get(place.name.lower())
-        if known is not None:
-            self._host = known
-            return
-        current = self._host
+        """Go over to the machine a heading names.
+
+        A paste often begins with evidence of a machine it names only later, so the first role without a label of its
+        own, other than a guest's, is that first machine.
+        """
+        self._back = False
+        known = self._placed.get(place.key) or self._named.get(place.name.lower())
+        if known is None:
+            known = self._joined(place) or self._add(place.name, place.role)
+        if known.role == "unknown":
+            known.role = place.role
+        self._placed[place.key] = self._host = known
+
+    def _joined(self, place: hosts.Place) -> HostFacts | None:
+        """The machine that was there before it was named so; None where the place is another one."""
+        current, first = self._host, self._first
         if current is not None and current.name == ANONYMOUS:
             empty = not current.facts and current.composition is None
             if place.role in hosts.SAME_MACHINE or empty:
                 self._rename(current, place.name, place.role)
-                return
-        self._host = self._add(place.name, place.role)
+                return current
+        if first is None or place.labelled or place.role not in hosts.SAME_MACHINE or first in self._placed.values():
+            return None
+        if place.role in ("dom0", "hypervisor") or first.name == ANONYMOUS:
+            self._rename(first, place.name, place.role)
+        return first
 
     def _nodename(self, name: str) -> HostFacts:
         """The host that calls itself ``name``; the current one where it has not said its name yet."""
         name = name.strip().rstrip(":")
-        if name.lower() in ("localhost", "", "(none)", "kernel"):
+        if name.lower() in _LOCAL:
             return self._current()
         known = self._nodenames.get(name) or self._named.get(name.lower())
         if known is None:
             known = self._current()
             if known in self._nodenames.values():
-                known = self._add(name, "container" if re.fullmatch(r"[0-9a-f]{12}", name) else "unknown")
+                container = len(name) == 12 and not name.strip("0123456789abcdef")
+                known = self._add(name, "container" if container else "unknown")
             elif known.name == ANONYMOUS:
                 self._rename(known, name)
         self._nodenames[name] = known
@@ -129,6 +155,12 @@ class Reader:
             if typed is not None:
                 self._typed(typed, line, context)
                 continue
+            shown = sysctl.heading(text)
+            if shown is not None:
+                context.command = shown
+                if context.path is None:
+                    self._current().typed.append(context.origin(line))
+                continue
             introduced = hosts.place(text)
             if introduced is not None:
                 self._enter(introduced)
@@ -153,21 +185,35 @@ class Reader:
         return None, None
 
     def _typed(self, typed: prompt.Prompt, line: Line, context: Context) -> None:
+        if self._back:
+            self._host, self._back = self._after, False
         if typed.host is not None:
             self._host = self._nodename(typed.host)
-        context.command = typed.command or None
+        command = typed.command
+        remote = prompt.over_ssh(command) if "ssh" in command else None
+        if remote is not None:
+            command = remote[1]
+            self._go(remote[0], back=bool(command))
+        context.command = command or None
         if context.path is not None:
             return
         host = self._current()
-        host.typed.append(context.origin(line))
-        host.facts.extend(sysctl.commanded(Line(line.number, typed.command, line.raw), context))
-        if "--conntrack-" in typed.command or "iptables" in typed.command:
+        if len(host.typed) < MAX_PROSE:
+            host.typed.append(context.origin(line))
+        host.facts.extend(sysctl.commanded(Line(line.number, command, line.raw), context))
+        if "--conntrack-" in command or "iptables" in command:
             for module in ("kube_proxy", "iptables_save"):
                 parser = cast(Parser, import_module(f"tablefull.parsers.{module}"))
-                read = parser.read([Line(line.number, typed.command, line.raw)], 0, context)
+                read = parser.read([Line(line.number, command, line.raw)], 0, context)
                 if read is not None:
                     self._keep(read, context)
                     break
+
+    def _go(self, name: str, *, back: bool) -> None:
+        """Go to another machine over ssh; ``back`` where the next prompt is this machine's again."""
+        self._back, self._after = back, self._host
+        there = self._nodenames.get(name) or self._named.get(name.lower()) or self._add(name, "unknown")
+        self._nodenames[name] = self._host = there
 
     def _keep(self, read: Read, context: Context) -> None:
         host = self._current()
@@ -191,20 +237,19 @@ class Reader:
 
     def _prose(self, line: Line, context: Context) -> None:
         host = self._current()
-        origin = context.origin(line)
         text = line.text
+        if len(text) < 400 and _MACHINE.match(text):
+            self._unread(line, context, "looks like machine output; no parser knows this line")
         if context.path is not None and "log" not in context.path:
-            if _MACHINE.match(text):
-                self._unread(line, context, "looks like machine output; no parser knows this line")
             return  # a file of a tree or a bundle is machine output: nobody tells anything in it
         if len(host.prose) < MAX_PROSE:
-            host.prose.append(origin)
-        words = text.split(None, 4)
-        if len(words) > 2 or text.rstrip().endswith((":", ".")):
-            context.command = "configuration file" if _CONFIGURATION.search(text) and len(text) < 200 else None
+            host.prose.append(context.origin(line))
+        configured = context.command is not None and context.command.startswith("configuration file")
+        comment = configured and text.lstrip().startswith(("#", ";"))
+        if not comment and (len(text.split(None, 4)) > 2 or text.endswith((":", "."))):
+            lowered = text.lower() if len(text) < 200 else ""
+            context.command = "configuration file" if any(word in lowered for word in _CONFIGURATION) else None
         host.facts.extend(mentions(line, context))
-        if _MACHINE.match(text):
-            self._unread(line, context, "looks like machine output; no parser knows this line")
 
     def _unread(self, line: Line, context: Context, why: str) -> None:
         if len(self.snapshot.unread) < MAX_UNREAD:

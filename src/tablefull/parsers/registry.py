@@ -32,7 +32,9 @@ ROWS: tuple[Row, ...] = (
             "nf_ct_",
             "bad checksum",
             "filtering via",
-        ),  # fmt: skip
+            "maximum limit of",
+            '"MESSAGE"',
+        ),
     ),
     # the table and its counters
     Row("conntrack_xml", ("<conntrack", "<flow")),
@@ -196,5 +198,9 @@ ROWS: tuple[Row, ...] = (
         ("docker ", "podman ", "containerd", "crictl", "detect-virt"),
     ),
     # last, because its lines are the least distinctive
-    Row("sysctl", ("=", ":"), ("sysctl", "/proc/sys/", "/sys/module/", "cat ", "echo ")),
+    Row(
+        "sysctl",
+        ("=", ":", "| ", "net.netfilter.", "net.ipv4."),
+        ("sysctl", "/proc/sys/", "/sys/module/", "cat ", "echo "),
+    ),
 )
