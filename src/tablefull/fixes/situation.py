@@ -59,7 +59,7 @@ def situation(case: Case, finding: Finding) -> Situation:
     full = fullness(case)
     settings = {
         one.name: one.number
-        for one in case.of(Setting)
+        for one in (*case.of(Setting), *host.of(Setting))  # this host's own value is the one an undo restores
         if one.number is not None and one.standing in ("shown", "stated")
     }
     kubernetes = case.said("kube-proxy", "kubernetes", "k8s", "kubelet", "microk8s")

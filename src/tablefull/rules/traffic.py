@@ -65,11 +65,9 @@ def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
         clues.said(
             0.7,
             "a DNS server's queries are tracked",
-            "dns server|name server|powerdns|unbound|bind9|bind 9|named[|nameserver|name server|recursive "
-            "dns|resolver|only dns|dnsdist|knot "
-            "dns|knot resolver|"
-            "authoritative|port 53|dport 53|dport=53|concurrent dns queries|dns queries|dns traffic|dnsmasq|"
-            "coredns|pihole|pi-hole",
+            "dns server|name server|nameserver|powerdns|unbound|bind9|bind 9|named[|recursive dns|resolver|only dns|"
+            "dnsdist|knot dns|knot resolver|authoritative|port 53|dport 53|dport=53|concurrent dns queries|"
+            "dns queries|dns traffic|dnsmasq|coredns|pihole|pi-hole",
         )
         clues.said(
             0.55,
