@@ -28,7 +28,8 @@ def a_program_reconnects_or_leaks(case: Case) -> Iterator[Finding]:
     clues.said(
         0.7,
         "a program opens connections in a loop",
-        "tight loop|loop storm|connects to itself|connection to itself|crash loop|crashloop|too many "
+        "tight loop|nobody closed|nobody closes|never closed|not closed by|left open|without closing|loop "
+        "storm|connects to itself|connection to itself|crash loop|crashloop|too many "
         "connections|opens too many|keeps opening|opening connections|opens thousands|opens hundreds|thousands of "
         "connections to one|every few milliseconds|hot loop|busy loop|polling|retries|infinite loop|endless "
         "loop|reconnect loop|reconnects in a|constantly reconnect|"
@@ -119,6 +120,15 @@ def a_helper_is_missing_or_in_the_way(case: Case) -> Iterator[Finding]:
         "ct helper|nf_conntrack_ftp|nf_conntrack_sip|nf_conntrack_pptp|nf_conntrack_tftp|nf_nat_sip|nf_nat_ftp|"
         "nf_conntrack_h323|nf_conntrack_amanda|nf_conntrack_irc|ip_conntrack_ftp|sip alg|alg ",
     )
+    if fullness(case).state != "yes":
+        clues.together(
+            0.55,
+            "a protocol whose helper opens further ports fails through a firewall or translation",
+            "ftp|tftp|port 69|pptp|h.323|h323|rtsp|irc dcc|sip phone|sip alg",
+            "cannot|hang|fails|not work|timeout|times out|no audio|one-way|connection refused|no longer|stalls|does "
+            "not",
+            "router|firewall|nat|masquerad|iptables|kube-proxy|external ip|shorewall|firehol|firewalld|gateway",
+        )
     clues.said(
         0.65,
         "a protocol whose helper opens further ports fails",

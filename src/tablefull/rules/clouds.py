@@ -49,6 +49,7 @@ def the_instance_refuses_flows(case: Case) -> Iterator[Finding]:
     clues.said(
         0.8,
         "the allowance counter is named",
+        "idle*350 seconds|350 seconds|idle timeout of 350|established timeout of 350|"
         "conntrack_allowance_exceeded|conntrack allowance|connection tracking allowance|conntrack_allowance|"
         "allowance_exceeded|allowance exceeded|linklocal_allowance|link-local*limit|"
         "packets per second*per interface|1024 packets per second|1024 pps",

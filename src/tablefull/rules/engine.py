@@ -1,14 +1,31 @@
 """Runs every rule on a case and keeps what became of each: fired, quiet, blind, broken."""
 
+from collections.abc import Iterator
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tablefull.rules.case import Case
 from tablefull.rules.finding import Finding
 from tablefull.rules.rule import BOOK
 
 State = Literal["fired", "quiet", "blind", "broken"]
+RESIDUAL = "table-undersized"
+FILLERS = frozenset(
+    {
+        "app-connection-loop",
+        "scan-or-p2p",
+        "syn-flood-or-ddos",
+        "kernel-leak-or-bug",
+        "unneeded-tracking",
+        "half-open-or-asymmetric",
+        "long-established-timeout",
+        "per-netns-or-container-limit",
+        "time-wait-churn",
+        "udp-dns-churn",
+    }
+)
+LIKELY = 0.6  # from here on a filler is the better answer to "why"
 THRESHOLD = 0.12  # below this a reason is too thin to put before a person
 
 
@@ -48,4 +65,15 @@ def run(case: Case) -> Verdicts:
             continue
         findings += found
         outcomes.append(Outcome(rule.name, rule.cause, "fired" if found else "quiet"))
+    findings = list(_residual_last(findings))
     return Verdicts(tuple(sorted(findings, key=lambda one: -one.confidence)), tuple(outcomes))
+
+
+def _residual_last(findings: list[Finding]) -> Iterator[Finding]:
+    """"Too small" is what remains where nothing explains what fills a table: it never stands before a likely filler."""
+    filler = max((one.confidence for one in findings if one.cause in FILLERS), default=0.0)
+    for one in findings:
+        if one.cause == RESIDUAL and filler >= LIKELY and one.confidence >= filler:
+            yield structs.replace(one, confidence=round(filler - 0.01, 3))
+        else:
+            yield one

@@ -113,6 +113,14 @@ def no_free_source_port(case: Case) -> Iterator[Finding]:
     if failed and (snat or ports):
         clues.add(0.5, f"insert_failed is {failed}", *case.counter_origins[:1])
     clues.together(
+        0.45,
+        "connections that leave through one address fail or are slow",
+        "outgoing|outbound|egress|leaves through|leave through|goes out through",
+        "slow or fail|fail|time out|timeout|slow",
+        "load balancer address|one public|single public|one address|same address|nat gateway|gateway's address|public "
+        "ip",
+    )
+    clues.together(
         0.5,
         "many instances call one outside service, and calls fail only when there are many",
         "instances|replicas|scaled|pods|functions|workers|concurrent",

@@ -40,6 +40,7 @@ LARGE_LIMIT = 500_000  # above every default: somebody raised it, so "raise it" 
 LONG_CHAIN = (
     16.0  # mean nodes a bucket from which lookups cost visibly; KERNEL.md 8.7 refuses inserts at 8..31 on 5.15..6.2
 )
+_LOAD = "connections|threads|containers|flood|requests|clients|under load|busy|scan|copies"
 COMMON_DEFAULTS = (65536, 131072, 262144)  # docs/kernel, section 2.3; 131072 is kube-proxy's floor
 NEAR_LIMIT = 0.75  # the share at which node-mixin's alert fires (PEERS.md)
 
@@ -142,7 +143,7 @@ def _weigh_signs(case: Case, clues: Clues) -> None:
         why = f"{default.value:.0f} connections, where it stops, is a limit that kernels choose by themselves"
         clues.add(0.5, why, default.origin, basis="version")
     eperm = case.said("operation not permitted|eperm")
-    if eperm is not None and case.said("ping|sendmsg|sendto|send:"):
+    if eperm is not None and case.said("ping|sendmsg|sendto|send:") and case.said(_LOAD):
         clues.add(
             0.35, "local packets fail with EPERM, which is what a full table does to them", eperm, basis="version"
         )

@@ -1,5 +1,6 @@
 """Entries that stay too long, and traffic whose one direction was not seen."""
 
+import re
 from collections.abc import Iterator
 
 from tablefull.facts.claims import Claim
@@ -15,6 +16,7 @@ from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
 
 DAY_S = 86400
+_DAYS_LEFT = re.compile(r"(?<![\d.:])(?:3[0-9]|4[0-3])\d{4}(?![\d.:])")  # 300000 to 439999 s: of five days, most left
 FAST_PER_S = 200  # at 120 s of TIME_WAIT this alone holds 24,000 entries
 LARGE_SHARE = 0.4  # of a listing: one kind of entry holds the table
 FEW_ENTRIES = 10_000  # below it the difference is noise
@@ -112,6 +114,8 @@ def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
     apart = fewer_sockets(case)
     if apart is not None and (timeout is None or (timeout.number or 0) >= DAY_S):
         clues.add(0.6, apart[0], *apart[1])
+    if "established" in case.text and (number := _DAYS_LEFT.search(case.text)):
+        clues.add(0.5, f"{number[0]} s left on ESTABLISHED entries are days", basis="unknown")
     clues.said(
         0.6,
         "the five-day timeout is named",
@@ -206,6 +210,14 @@ def short_connections_at_a_high_rate(case: Case) -> Iterator[Finding]:
         yield clues.finding(*fixes, confirm=(ASK_STATES,))
 
 
+def one_way_notrack(case: Case) -> Origin | None:
+    """A rule that exempts a port's requests where none exempts the answers: those then make entries of their own."""
+    exempt = [one for one in case.of(FwRule) if "notrack" in one.text.lower()]
+    asking = [one for one in exempt if "--dport" in one.text or "dpt:" in one.text or "dport" in one.text]
+    answering = [one for one in exempt if "--sport" in one.text or "spt:" in one.text or "sport" in one.text]
+    return asking[0].origin if asking and not answering else None
+
+
 @rule("half-open-or-asymmetric", needs=("text",))
 def one_direction_is_not_seen(case: Case) -> Iterator[Finding]:
     """Fires on UNREPLIED shares, on CLOSE_WAIT or ESTABLISHED entries without sockets, on asymmetric paths and late
@@ -215,6 +227,10 @@ def one_direction_is_not_seen(case: Case) -> Iterator[Finding]:
     """
     clues = Clues(case, "half-open-or-asymmetric")
     full = fullness(case)
+    one_way = one_way_notrack(case)
+    if one_way is not None:
+        why = "only one direction is exempted from tracking: the other one makes entries that never see a reply"
+        clues.add(0.65, why, one_way)
     late = long_unreplied(case)
     if late:
         clues.add(
@@ -299,6 +315,8 @@ def packets_called_invalid(case: Case) -> Iterator[Finding]:
         "connection reset by peer|answers rst|sends rst|sends a rst|tcp reset|spurious reset|connection reset|"
         "unexpected rst|with a reset|with rst|with an rst|are reset|get reset|reset by peer|econnreset",
     )
+    if case.said("packet|paket|paquet|пакет|rst|reset"):
+        clues.said(0.45, "INVALID is named", "invalid")
     if case.log("ct-invalid"):
         clues.add(0.7, "the kernel logs why packets are invalid", case.log("ct-invalid")[0].origin)
     clues.said(

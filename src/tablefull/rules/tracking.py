@@ -199,6 +199,7 @@ def entries_are_never_freed(case: Case) -> Iterator[Finding]:
             and not case.said("falls at once|back after|drops at once")
         ):
             clues.add(0.7, f"the kernel counts {most[0]} entries and the listing shows {least[0]}", most[1], least[1])
+    clues.said(0.75, "entries are listed as dying and stay", "-l dying|dying entries|dying list|list of dying")
     clues.said(
         0.6,
         "the count only grows",
@@ -330,7 +331,9 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
         "conntrack*disabled by default|disable_ve0",
     )
     if clues:
-        if not case.said("conntrack|sysctl|bridge-nf|setting|parameter|value|hashsize") and not case.has("settings"):
+        if not case.said(
+            "conntrack|sysctl|bridge-nf|setting|parameter|value|hashsize|table does not exist|module"
+        ) and not case.has("settings"):
             clues.against(0.4)
         if fullness(case).state == "yes" and clues.weight < 0.8 and close_wait is None:
             clues.against(0.5)
