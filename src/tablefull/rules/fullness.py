@@ -25,7 +25,9 @@ SMALL_LIMIT = 32768  # a router's limit that one peer-to-peer program or scanner
 _STATED = (
     "conntrack_count*conntrack_max*practically the same|conntrack_count*conntrack_max*the same|"
     "count equals*conntrack_max|count is equal to*max|count and max*the same|count and max, are almost the same|"
-    "conntrack_count*conntrack_max*equal|conntrack_count*equals*conntrack_max|count*has reached*conntrack_max|"
+    "conntrack_count*conntrack_max*equal|conntrack_count*equals*conntrack_max|count*has reached*conntrack_max|count "
+    "goes up until it meets|count climbs until|count rises until|"
+    ""
     "conntrack table*full|conntrack tables*full|conntrack table*fills|conntrack table*filled|"
     "conntrack table*exhaust|conntrack table*overflow|conntrack*is full|conntrack was full|conntrack became full|"
     "conntrack full|conntrack exhaust|conntrack overflow|tracking table*full|tracking table*exhaust|"

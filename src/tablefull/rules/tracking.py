@@ -321,8 +321,10 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
         "a conntrack setting is back at its old value after a boot",
         "reboot|after boot|each boot|next boot|restart|at boot|on "
         "boot|startup|start-up|перезагруз|重启|neustart|redémarrage",
-        "default|old value|back to|is back|lost|gone|not set|again|ignored|not loaded|no effect|сбрасыв|默认|wieder",
-        "nf_conntrack_max|ip_conntrack_max|conntrack_max|sysctl.conf|sysctl.d|hashsize|nf_conntrack_buckets",
+        "default|old value|by hand|keys are unknown|unknown key|complain|back to|is back|lost|gone|not "
+        "set|again|ignored|not loaded|no effect|сбрасыв|默认|wieder",
+        "nf_conntrack_max|ip_conntrack_max|conntrack_max|bridge-nf|sysctl "
+        "-p|sysctl.conf|sysctl.d|hashsize|nf_conntrack_buckets",
     )
     clues.said(
         0.6,

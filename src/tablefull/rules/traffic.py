@@ -61,6 +61,9 @@ def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
         if table.by_dport and table.rows >= ENOUGH_ROWS and datagrams > 0.5 * table.rows:
             port, count = table.by_dport.most_common(1)[0]
             clues.add(0.75, f"{datagrams} of {table.rows} listed entries are UDP, {count} of them {port}", table.first)
+    examples = [one for _, table in case.compositions if table.rows < ENOUGH_ROWS for one in table.kept]
+    if examples and full.state == "yes" and all(one.l4proto == "udp" for one in examples):
+        clues.add(0.6, "the entries shown are UDP", examples[0].origin)
     if full.state != "no":
         clues.said(
             0.7,
