@@ -70,7 +70,7 @@ def run(case: Case) -> Verdicts:
 
 
 def _residual_last(findings: list[Finding]) -> Iterator[Finding]:
-    """ "Too small" is what remains where nothing explains what fills a table: it never stands before a likely filler."""
+    """A limit too low is what remains where nothing explains what fills a table; it never precedes a likely filler."""
     filler = max((one.confidence for one in findings if one.cause in FILLERS), default=0.0)
     for one in findings:
         if one.cause == RESIDUAL and filler >= LIKELY and one.confidence >= filler:
