@@ -44,8 +44,16 @@ def diagnose(paths: tuple[str, ...], form: str, output: str | None, rules: bool,
     """
     reading = _read(paths, keep=form == "html")
     diagnosis = judge(reading.snapshot)
+    code = _code(diagnosis)
+    where = " and ".join(paths) if paths else "what could be read of this host"
+    if code == EXIT_BLIND and not wording.evidence_seen(diagnosis):
+        say(f"tablefull: nothing in {where} looks like evidence about connection tracking; {WHAT_TO_PASTE}")
+        if form == "text" and not rules:
+            return code
+    elif code == EXIT_BLIND:
+        say(f"tablefull: {where}: not enough in it to tell; see what to look at next")
     emit(_rendered(diagnosis, reading, form, rules=rules, all_fixes=all_fixes, to_file=output is not None), output)
-    return _code(diagnosis, paths)
+    return code
 
 
 def _read(paths: tuple[str, ...], *, keep: bool) -> Reading:
@@ -86,14 +94,7 @@ def _rendered(diagnosis: Diagnosis, reading: Reading, form: str, *, rules: bool,
     return page.coloured() if not to_file and terminal.wants_colour(sys.stdout) else page.plain()
 
 
-def _code(diagnosis: Diagnosis, paths: tuple[str, ...]) -> int:
+def _code(diagnosis: Diagnosis) -> int:
     if SEVERITIES.index(diagnosis.severity) >= SEVERITIES.index("degraded"):
         return EXIT_FINDING
-    if wording.answer_known(diagnosis):
-        return EXIT_FINE
-    where = " and ".join(paths) if paths else "what could be read of this host"
-    if diagnosis.seen_anything:
-        say(f"tablefull: {where}: not enough in it to tell; see what to look at next")
-    else:
-        say(f"tablefull: nothing in {where} looks like evidence about connection tracking; {WHAT_TO_PASTE}")
-    return EXIT_BLIND
+    return EXIT_FINE if wording.answer_known(diagnosis) else EXIT_BLIND

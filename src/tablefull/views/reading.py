@@ -21,6 +21,7 @@ from tablefull.parsers.reader import Reader
 WHOLE_BYTES = 4 << 20  # read line by line up to here: about a second
 HEAD_BYTES = 64 * 1024  # looked at to tell a log from a listing
 MANIFEST = "MANIFEST.json"
+MANIFEST_BYTES = 1 << 20
 SHOWN_LINES = 5000  # of one text, kept for the page; the lines that findings cite are kept beyond it
 
 
@@ -45,8 +46,9 @@ def read(targets: Sequence[str], stdin: BinaryIO | None, *, keep: bool = False) 
     for target in targets:
         try:
             for document in evidence.documents(target, stdin, notes):
-                if bundled.takes(document):
-                    _document(reader, document, reading, keep)
+                placed = bundled.placed(document)
+                if placed is not None:
+                    _document(reader, placed, reading, keep)
         except Unreadable as error:
             blind.append(error)
     if blind and len(blind) == len(targets):
@@ -57,37 +59,51 @@ def read(targets: Sequence[str], stdin: BinaryIO | None, *, keep: bool = False) 
     return reading
 
 
+class _Manifest(Struct):
+    """What is taken from the manifest of a bundle; ``bundle.roles`` reads the rest."""
+
+    host: str
+    holes: list[Hole] = field(default_factory=list)
+
+
 class Bundled:
     """What the manifest of a bundle says about its files; nothing where there is no bundle."""
 
     def __init__(self) -> None:
         self._roles: dict[str, str] = {}
         self._holes: list[Hole] = []
-        self._tops: set[str] = set()
+        self._tops: dict[str, str] = {}
 
-    def takes(self, document: Document) -> bool:
-        """Whether the document is for the parsers. A manifest is read here and is not."""
+    def placed(self, document: Document) -> Document | None:
+        """The document with the host and the path its bundle gives it; None where it is not for the parsers.
+
+        A manifest is read here. It is the first file of its bundle, in an archive as in a folder.
+        """
         top, _, inner = document.name.rpartition("/")
-        if inner == MANIFEST and document.size is not None and document.size < HEAD_BYTES * 16:
+        if inner == MANIFEST and document.size is not None and document.size < MANIFEST_BYTES:
             with document.open() as stream:
-                return not self._manifest(top, _upto(stream, document.size))
-        if not self._tops or document.path is None:
-            return True
-        from tablefull.live.collection import for_reader
+                return None if self._manifest(top, _upto(stream, document.size)) else document
+        top = next((top for top in self._tops if document.name.startswith(top + "/")), "")
+        if not top:
+            return document
+        from tablefull.live.collection import for_reader, host_of
 
-        return for_reader(document.path) or not any(document.name.startswith(top + "/") for top in self._tops)
+        document.host, path = host_of(f"{self._tops[top]}/{document.name.removeprefix(top + '/')}")
+        document.path = "/" + path
+        return document if for_reader(path) else None
 
     def _manifest(self, top: str, content: bytes) -> bool:
         from tablefull.live import bundle
 
         if bundle.SCHEMA.encode() not in content:
             return False
-        self._tops.add(top)
+        try:
+            told = msgspec.json.decode(content, type=_Manifest)
+        except msgspec.DecodeError:
+            return False
+        self._tops[top] = told.host.replace("/", "-")
         self._roles |= bundle.roles(content)
-        told = msgspec.json.decode(content) if self._roles else {}
-        for row in told.get("holes", []) if isinstance(told, dict) else []:
-            if isinstance(row, dict):
-                self._holes.append(Hole(*(str(row.get(key, "")) for key in ("what", "why", "remedy"))))
+        self._holes += told.holes
         return True
 
     def finish(self, snapshot: Snapshot) -> None:

@@ -14,8 +14,18 @@ from tablefull.views.terminal import Page, columns, harmless, shortened
 
 MOST_LINES = 4  # of evidence a cause; the rest are counted
 MOST_UNREAD = 5
-MOST_FACTS = 10
-TELLING = ("nf_conntrack_max", "nf_conntrack_count", "nf_conntrack_buckets", "hashsize", "listed_entries", "fw_rules")
+MOST_FACTS = 6  # where none of the telling ones is known
+TELLING = (
+    "nf_conntrack_max",
+    "nf_conntrack_count",
+    "nf_conntrack_buckets",
+    "hashsize",
+    "listed_entries",
+    "fw_rules",
+    "nf_conntrack_tcp_timeout_established",
+    "nf_conntrack_tcp_timeout_time_wait",
+    "net.bridge.bridge-nf-call-iptables",
+)
 _STYLE = {"none": "good", "info": "worth", "degraded": "bad", "outage": "worst"}
 _FULL = {"yes": "worst", "no": "good", "unknown": "worth"}
 _STATE = {"fired": "bad", "quiet": "", "blind": "worth", "broken": "worst"}
@@ -196,9 +206,7 @@ def _hosts(page: Page, diagnosis: Diagnosis) -> None:
 
 def _told(host: HostView) -> str:
     system = [host.kernel and f"Linux {host.kernel}", host.distribution]
-    telling = [name for name in host.facts if name in TELLING]
-    telling += [name for name in host.facts if "conntrack" in name and name not in TELLING]
-    shown = telling[:MOST_FACTS] or list(host.facts)[:MOST_FACTS]
+    shown = [name for name in TELLING if name in host.facts] or list(host.facts)[:MOST_FACTS]
     facts = [f"{name} {host.facts[name]}" for name in shown]
     more = len(host.facts) - len(shown)
     return ", ".join([part for part in system if part] + facts + ([f"{more} more settings"] if more > 0 else []))

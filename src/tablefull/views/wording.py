@@ -12,7 +12,8 @@ from tablefull.rules.engine import Outcome
 from tablefull.rules.finding import Severity
 
 # From here up to certainty the word holds; the steps are those in which people bet: 9 in 10, 2 in 3, even, 1 in 4.
-_SURE = ((0.9, "almost certain"), (0.65, "very likely"), (0.5, "likely"), (0.25, "possible"))
+LIKELY = 0.5
+_SURE = ((0.9, "almost certain"), (0.65, "very likely"), (LIKELY, "likely"), (0.25, "possible"))
 
 BASIS: dict[Basis, str] = {
     "probed": "the kernel was asked",
@@ -75,6 +76,8 @@ def reckoned(one: Reckoning) -> str:
     """The value of a reckoning with its unit; times in their natural unit."""
     if one.unit == "s":
         return duration(one.value)
+    if one.unit == "times":
+        return f"{figure(one.value)}x"
     return f"{figure(one.value)}{'' if one.unit == '%' else ' '}{one.unit}"
 
 
@@ -85,5 +88,12 @@ def rules_summary(outcomes: tuple[Outcome, ...]) -> str:
 
 
 def answer_known(diagnosis: Diagnosis) -> bool:
-    """Whether the evidence was enough to say something: a cause, or a table that is surely full or surely not."""
-    return bool(diagnosis.causes) or diagnosis.full.state != "unknown"
+    """Whether the evidence was enough to tell: a table full or not full, or a cause that is at least likely."""
+    return diagnosis.full.state != "unknown" or any(one.confidence >= LIKELY for one in diagnosis.causes)
+
+
+def evidence_seen(diagnosis: Diagnosis) -> bool:
+    """Whether any line of what was read bears on connection tracking, or on something that is mistaken for it."""
+    if not diagnosis.seen_anything:
+        return False
+    return answer_known(diagnosis) or any(one.evidence for one in diagnosis.causes) or bool(diagnosis.arithmetic)
