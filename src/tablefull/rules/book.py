@@ -1,18 +1,14 @@
-"""The rule files, in the order of the taxonomy. Importing them enters their rules into the book."""
+"""The rule files. Importing them enters their rules into the book."""
+
+from importlib import import_module
+
+FILES = (
+    "application", "bridging", "clouds", "containers", "floods", "lookalikes", "nat", "sizing", "timeouts", "tracking",
+    "traffic",
+)  # fmt: skip
 
 
 def load() -> None:
     """Import every rule file once."""
-    from tablefull.rules import (  # noqa: F401
-        application,
-        bridging,
-        clouds,
-        containers,
-        floods,
-        lookalikes,
-        nat,
-        sizing,
-        timeouts,
-        tracking,
-        traffic,
-    )
+    for name in FILES:
+        import_module(f"tablefull.rules.{name}")
