@@ -1,0 +1,103 @@
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tablefull.facts.settings import Setting
+from tablefull.live import script
+from tablefull.parsers.reader import read_text
+
+SHELLS = (("dash",), ("busybox", "ash"), ("bash", "--posix"))
+PROMISED_S = 30
+
+
+@pytest.fixture(params=SHELLS, ids=" ".join)
+def shell(request: pytest.FixtureRequest, program: Callable[[str], str]) -> list[str]:
+    name, *rest = request.param
+    return [program(name), *rest]
+
+
+def output(shell: list[str], **more: str) -> str:
+    """The script through standard input, as ``ssh host sh -s`` runs it."""
+    done = subprocess.run(
+        [*shell, "-s"], input=script.text(), capture_output=True, text=True, timeout=PROMISED_S, **more
+    )  # type: ignore[call-overload]
+    assert done.returncode == 0
+    assert done.stderr == ""
+    return str(done.stdout)
+
+
+def test_every_shell_prints_facts_that_the_reader_reads(shell: list[str]) -> None:
+    text = output(shell)
+    first, second = text.splitlines()[:2]
+    name = Path("/proc/sys/kernel/hostname").read_text().strip()
+    assert first == f"=== {name} ==="
+    assert re.match(rf"\w+@{re.escape(name)}:~[#$] uname -a", second)
+    host = read_text(text).hosts[0]
+    assert host.name == name
+    if Path("/proc/sys/net/netfilter/nf_conntrack_max").exists():
+        shown = {fact.name: fact.number for fact in host.of(Setting) if fact.standing == "shown"}
+        assert shown["nf_conntrack_max"] == int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text())
+
+
+def test_nothing_but_its_output_is_written(shell: list[str], tmp_path: Path) -> None:
+    output(
+        shell,
+        cwd=str(tmp_path),
+        env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "TMPDIR": str(tmp_path), "HOME": str(tmp_path)},
+    )  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_says_what_it_left_out(shell: list[str], program: Callable[[str], str]) -> None:
+    """As nobody: what needs root is named, and nothing fails."""
+    words = " ".join(shell)
+    runner = [program("setpriv"), "--reuid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", *shell]
+    done = subprocess.run([*runner, "-s"], input=script.text(), capture_output=True, text=True, timeout=PROMISED_S)
+    if "ermission denied" in done.stderr or "not permitted" in done.stderr:
+        pytest.skip(f"{words} cannot be run as another user here: {done.stderr.strip()}")
+    assert done.returncode == 0
+    assert "not run, it needs root" in done.stdout
+
+
+def test_shellcheck_has_nothing_to_say(program: Callable[[str], str]) -> None:
+    done = subprocess.run([program("shellcheck"), "-s", "sh", "-"], input=script.text(), capture_output=True, text=True)
+    assert done.stdout == ""
+
+
+def test_no_line_redirects_into_a_file_or_opens_a_here_document() -> None:
+    """A here-document is a file in /tmp to some shells."""
+    for line in script.text().splitlines():
+        code = re.sub(r"'[^']*'", "''", line.partition(" #")[0])
+        if code.startswith("#"):
+            continue
+        assert "<<" not in code, line
+        assert set(re.findall(r">+\s*(\S+?)(?=[\s;)]|$)", code)) <= {"/dev/null", "&1"}, line
+
+
+def test_no_word_that_changes_anything_stands_in_it() -> None:
+    code = "\n".join(line for line in script.text().splitlines() if not line.lstrip().startswith("#"))
+    for word in (
+        "modprobe ",
+        "insmod",
+        "sysctl ",
+        "tee ",
+        "ip link set",
+        "ip netns add",
+        "nft add",
+        "nft -f",
+        "-t nat -L",
+        "ss -",
+        "mktemp",
+        "rm ",
+        "mv ",
+    ):
+        assert word not in code, word
+
+
+def test_it_is_shipped_with_the_package() -> None:
+    assert script.text().startswith("#!/bin/sh\n")
+    assert shutil.which("sh")
