@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from tablefull.facts.ruleset import FwRule
 from tablefull.facts.origin import Origin
+from tablefull.facts.ruleset import FwRule
 
 ORIGIN = Origin("dmesg", 3, "as printed")
 ONE = FwRule(

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from tablefull.facts.settings import Refusal, Setting
 from tablefull.facts.origin import Origin
+from tablefull.facts.settings import Refusal, Setting
 
 ORIGIN = Origin("dmesg", 3, "as printed")
 ONE = Setting(origin=ORIGIN, name="nf_conntrack_max", spelled="net.nf_conntrack_max", value="65536", number=65536)

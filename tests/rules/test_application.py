@@ -34,4 +34,3 @@ def test_a_helper_that_drops_is_unloaded_and_one_that_is_missing_is_attached() -
     )
     assert drops.fixes[0] == "unload-modules"
     assert missing.fixes[0] == "attach-helper-explicitly"
-    assert missing.severity == "info"

@@ -19,6 +19,7 @@ def full(text: str) -> Fullness:
         "[55.1] ip_conntrack: table full, dropping packet.",
         "Jan  3 10:00:00 gw kernel: nf_conntrack: table full in netns 4026532601, dropping packet",
         "The conntrack table became full and nobody could log in.",
+        "We can see that the conntrack table is full every evening.",
         "net.netfilter.nf_conntrack_count = 65536\nnet.netfilter.nf_conntrack_max = 65536",
         "net.netfilter.nf_conntrack_count = 65530\nnet.netfilter.nf_conntrack_max = 65536",
         "nf_conntrack_max is 4096\n$ wc -l /proc/net/nf_conntrack\n4096 /proc/net/nf_conntrack",
@@ -46,6 +47,8 @@ def test_no(text: str) -> None:
     [
         "",
         "The network is slow.",
+        "If you see 'nf_conntrack: table full, dropping packet', raise the limit. Ours are just slow.",
+        "We do not see 'nf_conntrack: table full, dropping packet' anywhere, requests are just slow.",
         "The plugin warns when the conntrack table may be full.",
         "What happens if the conntrack table is full?",
         "To avoid a full conntrack table we raised it.",
@@ -71,6 +74,14 @@ def test_a_count_far_below_the_limit_overrules_a_sentence() -> None:
     told = full(
         "Somebody said the conntrack table is full.\n"
         "net.netfilter.nf_conntrack_count = 900\nnet.netfilter.nf_conntrack_max = 262144"
+    )
+    assert told.state == "no"
+
+
+def test_a_line_cited_from_last_year_is_not_todays() -> None:
+    told = full(
+        "Last year we had 'nf_conntrack: table full, dropping packet' and raised the limit. Slow again today:\n"
+        "net.netfilter.nf_conntrack_count = 2000\nnet.netfilter.nf_conntrack_max = 1048576"
     )
     assert told.state == "no"
 

@@ -23,6 +23,7 @@ LINES = {
     "disk-full": "write /var/lib/docker/tmp: no space left on device",
     "worker-connections": "2024/01/02 10:00:00 [alert] 7#7: 1024 worker_connections are not enough",
     "file-descriptors": "accept4(): too many open files",
+    "ipvs-timeout": "ipvsadm -l --timeout: Timeout (tcp tcpfin udp): 900 120 300",
     "ephemeral-ports": "connect(): cannot assign requested address",
     "offload-or-mtu": "tcpdump: 10.0.0.1.8472 > 10.0.0.2.8472: [bad udp cksum 0xffff -> 0x1c2d!]",
     "netlink-buffer": "recvmsg(netlink): ENOBUFS, messages were lost",

@@ -63,3 +63,8 @@ def test_a_failed_allocation_elsewhere_is_weaker_than_one_of_an_entry() -> None:
     )
     assert other.confidence == pytest.approx(0.55)
     assert entry.confidence >= 1 - 0.45 * 0.5
+
+
+def test_vmalloc_beside_a_full_table_is_not_the_cause() -> None:
+    text = "[2.1] nf_conntrack: falling back to vmalloc.\n" + FULL + limit(65536)
+    assert fired(text, "memory-pressure").confidence < fired(text, "table-undersized").confidence

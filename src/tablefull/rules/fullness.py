@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from tablefull.facts.counters import NetCounter
+from tablefull.facts.kernel_log import LogLine
 from tablefull.facts.origin import Basis, Origin
 from tablefull.rules.case import Case
 
@@ -57,6 +58,10 @@ _HYPOTHETICAL = (
 # Inside the phrase itself ("the table is not full") only what turns it round counts: "will", "until" and the like occur
 # in true reports there.
 _TURNED_ROUND = " not |n't | never | may | might | could | can | would | if | no longer | nowhere near".split("|")
+_NOT_SEEN = (
+    "not seen|not see |not see:|not see it|n't see|not find|n't find|not show|n't show|not appear|never see|never saw|"
+    "no trace|if you see|if you get|if you find|would see|should see|might see|look for|looking for|watch for"
+).split("|")  # fmt: skip
 _OTHER_TABLES = (
     "expect|neigh|arp|ipset|set is full|hash is full|disk|backlog|queue|mac table|fdb|routing table|route|inode|"
     "partition|filesystem|accept|listen|quota|allowance|security group"
@@ -103,7 +108,8 @@ def ebpf_refusals(case: Case) -> list[NetCounter]:
 
 
 def _fullness(case: Case) -> Fullness:
-    lines = case.log("table-full") + case.log("ip-conntrack-max")
+    cited = case.log("table-full") + case.log("ip-conntrack-max")
+    lines = [line for line in cited if not _only_spoken_of(case, line)]
     if lines:
         printed = [line for line in lines if not line.quoted]
         vps = next(
@@ -134,7 +140,7 @@ def _fullness(case: Case) -> Fullness:
     if occupancy is not None and occupancy >= AT_LIMIT and case.max is not None:
         top = max(case.counts + case.listed, key=lambda reading: reading[0])
         return Fullness("yes", f"the count stood at {top[0]} of {case.max.number}", "shown", (top[1], case.max.origin))
-    stated = _stated(case)
+    stated = None if cited else _stated(case)
     if stated is not None and (occupancy is None or occupancy >= CLEARLY_BELOW):
         return Fullness("yes", "the report says that the table was full", "unknown", (stated,))
     small = case.max
@@ -174,6 +180,16 @@ def _fullness(case: Case) -> Fullness:
     return Fullness("unknown", "neither the kernel's line nor count and limit together were seen", "unknown")
 
 
+def _only_spoken_of(case: Case, line: LogLine) -> bool:
+    """Whether a cited line is one that somebody does not see, or would, or saw before the table had room again."""
+    if not line.quoted:
+        return False
+    if case.occupancy is not None and case.occupancy < CLEARLY_BELOW:
+        return True
+    text = line.origin.text.lower().replace("\u2019", "'")
+    return any(words in text for words in _NOT_SEEN)
+
+
 def _stated(case: Case) -> Origin | None:
     """The sentence that says an entry table was full, passing over fears, conditions and other tables."""
     text = case.text.replace("\n", " ")
@@ -192,9 +208,10 @@ def _stated(case: Case) -> Origin | None:
             inside = text[at:end] if end > 0 else ""
             if end > 0 and ". " not in inside and ": " not in inside and (at == 0 or not text[at - 1].isalnum()):
                 before = text[max(0, at - 45) : at]
+                before = before.replace(" can see", " see").replace("conntrack: ", "conntrack ")
                 before = " " + before[max(before.rfind(stop) for stop in (". ", "; ", ": ", "? ")) + 1 :]
                 window = before[-30:] + inside + text[end : end + 6]
-                question = "?" in text[end : end + 3]
+                question = "?" in text[end : end + 3] or " not " in text[end : end + 10]
                 if (
                     not any(word in before for word in _HYPOTHETICAL)
                     and not any(word in inside for word in _TURNED_ROUND)

@@ -267,6 +267,8 @@ def no_memory_for_entries(case: Case) -> Iterator[Finding]:
     )
     if not clues:
         return
+    if vmalloc and not allocation and fullness(case).state == "yes":
+        clues.against(0.3)  # harmless beside a table that refuses entries
     kubernetes = case.said("kube-proxy|kubernetes|k8s")
     memory = next(case.of(Memory), None)
     if memory is not None and memory.total_bytes and memory.total_bytes < 128 << 20:
