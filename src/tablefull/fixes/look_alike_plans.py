@@ -181,6 +181,17 @@ REMEDIES: tuple[Remedy, ...] = (
         "netns",
     ),
     Remedy(
+        ("ipvs",),
+        "Keep idle connections alive through IPVS",
+        "IPVS drops what is idle for its own timeout, 900 s for TCP by default, whatever conntrack's is",
+        "Longer IPVS timeouts keep more of its own entries; keepalive costs one packet a connection and interval.",
+        ("ipvsadm -l --timeout",),
+        (("net.ipv4.tcp_keepalive_time", 600),),
+        (),
+        (),
+        "netns",
+    ),
+    Remedy(
         ("netlink",),
         "Give the listener a larger socket buffer",
         "the program that listens for events read too slowly, and the kernel threw messages away; no packet and no "
