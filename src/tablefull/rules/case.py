@@ -31,6 +31,7 @@ _REACH = 140  # characters within which the parts of one phrase must follow each
 _PLAIN = {ord("\u2019"): "'", ord("`"): None, ord("*"): None, ord('"'): None, 0x201C: None, 0x201D: None}
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _DENIALS = ("no |not |n't |never |without |neither |nor |none |against an |rules out ").split("|")
+_DENIALS_AFTER = ("ruled out", "excluded", " but it was not", " but it is not", " protection")
 _STANDINGS = {"shown": 0, "commanded": 1, "stated": 2, "configured": 3}
 # Machine output whose words are names of columns, counters and settings: ``invalid=0`` is no packet called INVALID.
 _NO_SENTENCES = (
@@ -133,11 +134,26 @@ class Case:
 
     @cached_property
     def occupancy(self) -> float | None:
-        """The highest count seen over the limit; None where either is missing."""
-        limit = self.max
-        if limit is None or not limit.number or not (self.counts or self.listed):
+        """The highest count seen over the limit of the same host; None where no host shows both.
+
+        One story of a single host may have them under two names (an unlabelled paste), so there they are taken
+        together.
+        """
+        ratios: list[float] = []
+        for host in self.hosts:
+            own = [one.number for one in host.of(Setting) if one.name == "nf_conntrack_max" and _in_force(one)]
+            counted = [
+                one.number for one in host.of(Setting) if one.name == "nf_conntrack_count" and one.number is not None
+            ]
+            counted += [one.count for one in host.of(EntryCount)]
+            if counted and own and own[0]:
+                ratios.append(max(counted) / own[0])
+        if ratios:
+            return max(ratios)
+        readings = self.counts + self.listed
+        if len(self.hosts) > 1 or self.max is None or not self.max.number or not readings:
             return None
-        return max(count for count, _ in self.counts + self.listed) / limit.number
+        return max(count for count, _ in readings) / self.max.number
 
     @cached_property
     def release(self) -> KernelRelease | None:
@@ -261,7 +277,11 @@ class Case:
                 tries += 1
                 before = text[at - 1 : at]
                 whole_word = not (before.isascii() and before.isalnum()) or not first[:1].isalnum()
-                if whole_word and self._follow(text, at + len(first), rest) and (denied or not self._denied(text, at)):
+                if (
+                    whole_word
+                    and self._follow(text, at + len(first), rest)
+                    and (denied or not self._denied(text, at, len(first)))
+                ):
                     yield self._origin(at)
                     break
                 at = text.find(first, at + 1)
@@ -276,7 +296,10 @@ class Case:
         return True
 
     @staticmethod
-    def _denied(text: str, at: int) -> bool:
+    def _denied(text: str, at: int, length: int) -> bool:
+        after = text[at + length : at + length + 32]
+        if any(word in after.split(". ")[0] for word in _DENIALS_AFTER):
+            return True
         before = text[max(0, at - 26) : at]
         for stop in (
             ". ",
@@ -310,3 +333,7 @@ def _counted(states: EntryStates) -> Composition:
     unreplied = states.by_state.get("UNREPLIED", 0)
     rows = max(by_state.total(), unreplied, states.by_state.get("ASSURED", 0))
     return Composition(first=states.origin, rows=rows, unreplied=unreplied, by_state=by_state)
+
+
+def _in_force(one: Setting) -> bool:
+    return one.number is not None and one.standing in ("shown", "stated", "commanded")

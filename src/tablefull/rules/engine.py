@@ -25,6 +25,7 @@ FILLERS = frozenset(
         "udp-dns-churn",
     }
 )
+TINY_LIMIT = 8192  # so few that anything fills it: then the limit is the first thing to say
 LIKELY = 0.6  # from here on a filler is the better answer to "why"
 THRESHOLD = 0.12  # below this a reason is too thin to put before a person
 
@@ -65,12 +66,16 @@ def run(case: Case) -> Verdicts:
             continue
         findings += found
         outcomes.append(Outcome(rule.name, rule.cause, "fired" if found else "quiet"))
-    findings = list(_residual_last(findings))
+    findings = list(_residual_last(case, findings))
     return Verdicts(tuple(sorted(findings, key=lambda one: -one.confidence)), tuple(outcomes))
 
 
-def _residual_last(findings: list[Finding]) -> Iterator[Finding]:
+def _residual_last(case: Case, findings: list[Finding]) -> Iterator[Finding]:
     """A limit too low is what remains where nothing explains what fills a table; it never precedes a likely filler."""
+    limit = case.max.number if case.max else None
+    if limit is not None and 0 < limit <= TINY_LIMIT:
+        yield from findings
+        return
     filler = max((one.confidence for one in findings if one.cause in FILLERS), default=0.0)
     for one in findings:
         if one.cause == RESIDUAL and filler >= LIKELY and one.confidence >= filler:

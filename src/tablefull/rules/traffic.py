@@ -120,7 +120,7 @@ def one_host_with_very_many_peers(case: Case) -> Iterator[Finding]:
         " bt.| bt |bt下载|utorrent|transmission-daemon|transmission client|qbittorrent|deluge|aria2|xunlei|迅雷|"
         " thunder |syncthing|bitcoin|ethereum|geth|libp2p|bee node|storj|filecoin|helium|chia |monero|solana|"
         "tor relay|tor exit|tor node|onion|i2p|freenet|retroshare|zeronet|soulseek|acestream|pplive|pcdn|nodes network|"
-        "thousands of peers|hundreds of peers|many peers|number of peers|peers",
+        "thousands of peers|hundreds of peers|many peers|number of peers",
     )
     clues.said(
         0.75,
@@ -136,7 +136,8 @@ def one_host_with_very_many_peers(case: Case) -> Iterator[Finding]:
         "one tenant or program opened most of the connections",
         "abuse|the one workspace|one workspace|one pod that|one container that|opened all those|"
         "opens all those|one of the tenants|a single pod|a single container|a single client|a single host|"
-        "a single ip|one specific ip|from one ip|from a single|one address has|one of the clients|one of our clients|"
+        "a single ip|one specific ip|from one ip|from a single|one address has|from one address|one source address|to "
+        "random addresses|random destination|one of the clients|one of our clients|"
         "one customer|one of my users|one pc|one computer|one laptop|infected|malware|virus|worm|trojan|compromised",
     )
     clues.said(
