@@ -1,6 +1,8 @@
 """``tablefull diagnose``: evidence in, answer out, in the format that is asked for."""
 
+import io
 import sys
+from typing import BinaryIO
 
 import click
 
@@ -61,12 +63,17 @@ def _read(paths: tuple[str, ...], *, keep: bool) -> Reading:
         return _this_host()
     if paths.count("-") > 1:
         raise UsageError("- is named twice; standard input can be read only once")
-    stdin = None
-    if "-" in paths:
-        stdin = sys.stdin.buffer if sys.stdin is not None else None
-        if sys.stdin is not None and sys.stdin.isatty():
-            say("tablefull: waiting for evidence on standard input; paste it here and end with Ctrl-D")
-    return read(paths, stdin, keep=keep)
+    return read(paths, _standard_input() if "-" in paths else None, keep=keep)
+
+
+def _standard_input() -> BinaryIO | None:
+    if sys.stdin is None:
+        return None
+    if not sys.stdin.isatty():
+        return sys.stdin.buffer
+    say("tablefull: waiting for evidence on standard input; paste it here and end with Ctrl-D on a line of its own")
+    # A terminal's end is not for ever: who reads on after it waits for a second Ctrl-D.
+    return io.BytesIO(sys.stdin.buffer.read())
 
 
 def _this_host() -> Reading:

@@ -1,5 +1,9 @@
 """``tablefull man`` and ``tablefull completion``: what a packager installs, from the same source as ``--help``."""
 
+import os
+import time
+from pathlib import Path
+
 import click
 
 from tablefull.views.output import emit
@@ -19,7 +23,10 @@ def man(ctx: click.Context) -> int:
     from tablefull.views.man import page
 
     root = ctx.find_root()
-    emit(page(root.command, root))
+    # As packagers want it: the day of the release where they say it, else that of these files.
+    stated = os.environ.get("SOURCE_DATE_EPOCH", "")
+    seconds = int(stated) if stated.isdecimal() else Path(__file__).stat().st_mtime
+    emit(page(root.command, root, time.strftime("%Y-%m-%d", time.gmtime(seconds))))
     return 0
 
 

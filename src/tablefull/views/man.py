@@ -20,11 +20,11 @@ def roff(text: str) -> str:
     return "\n".join("\\&" + line if line.startswith((".", "'")) else line for line in text.split("\n"))
 
 
-def page(command: click.Command, context: click.Context) -> str:
-    """The page of the whole program: the group, then each of its commands."""
+def page(command: click.Command, context: click.Context, day: str) -> str:
+    """The page of the whole program as of ``day`` (2026-01-31): the group, then each of its commands."""
     name = context.info_name or "tablefull"
     lines = [
-        f'.TH {name.upper()} {SECTION} "" "{name} {__version__}" "User Commands"',
+        f'.TH {name.upper()} {SECTION} "{day}" "{name} {__version__}" "User Commands"',
         ".SH NAME",
         f"{name} \\- {roff(_first_sentence(command))}",
         ".SH SYNOPSIS",

@@ -1,0 +1,105 @@
+"""From names to a snapshot: long files, several files, bundles."""
+
+import gzip
+import io
+from pathlib import Path
+
+import pytest
+
+from tablefull.errors import Unreadable, UsageError
+from tablefull.facts.kernel_log import LogLine
+from tablefull.facts.origin import Hole
+from tablefull.facts.settings import Setting
+from tablefull.live.bundle import write
+from tablefull.live.collection import Artefact, Collection, Namespace
+from tablefull.views import reading
+
+FULL = "[{:.6f}] nf_conntrack: table full, dropping packet."
+ROW = "ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.1 dst=10.0.0.2 sport={} dport=80 src=10.0.0.2 dst=10.0.0.1 sport=80 dport={} [ASSURED] mark=0 use=1"
+
+
+def long_log() -> str:
+    lines = [FULL.format(at) if at % 3 == 0 else f"[{at:.6f}] eth0: link is up, full duplex" for at in range(100_000)]
+    return "\n".join(lines) + "\n"
+
+
+def test_lines_are_numbered_as_grep_numbers_them(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(b"one\x0btwo\x0cthree\xe2\x80\xa8four\r\n[1.0] nf_conntrack: table full, dropping packet.\n")
+    found = reading.read([str(file)], None, keep=True)
+    line = next(found.snapshot.hosts[0].of(LogLine))
+    assert line.origin.line == 2
+    assert len(found.texts[str(file)]) == 2
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_long_log_keeps_its_totals(tmp_path: Path, packed: bool) -> None:
+    text = long_log()
+    assert len(text) > reading.WHOLE_BYTES
+    file = tmp_path / ("log.gz" if packed else "log")
+    file.write_bytes(gzip.compress(text.encode(), 1) if packed else text.encode())
+    snapshot = reading.read([str(file)], None).snapshot
+    lines = [line for host in snapshot.hosts for line in host.of(LogLine) if line.kind == "table-full"]
+    assert sum(line.repeated for line in lines) == text.count("table full")
+    assert snapshot.lines == 100_000
+
+
+def test_a_long_listing_is_counted(tmp_path: Path) -> None:
+    file = tmp_path / "nf_conntrack"
+    file.write_text("".join(ROW.format(port, port) + "\n" for port in range(30_000)))
+    assert file.stat().st_size > reading.WHOLE_BYTES
+    snapshot = reading.read([str(file)], None).snapshot
+    assert [host.composition.rows for host in snapshot.hosts if host.composition] == [30_000]
+    snapshot = reading.read(["-"], io.BytesIO(file.read_bytes())).snapshot
+    assert [host.composition.rows for host in snapshot.hosts if host.composition] == [30_000]
+
+
+def test_anything_else_that_is_long_is_read_in_part_and_said_so(tmp_path: Path) -> None:
+    file = tmp_path / "prose"
+    file.write_text("nothing of the kind, and much of it\n" * 200_000)
+    snapshot = reading.read([str(file)], None).snapshot
+    assert "only its beginning was read" in snapshot.unread[0].why
+
+
+def test_one_of_several_that_yields_nothing_is_a_note(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "log").write_text(FULL.format(1.0))
+    snapshot = reading.read([str(tmp_path / "empty"), str(tmp_path / "log")], None).snapshot
+    assert snapshot.unread[0].origin.source == str(tmp_path / "empty")
+    with pytest.raises(Unreadable):
+        reading.read([str(tmp_path / "empty")], None)
+
+
+def test_one_of_several_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(FULL.format(1.0))
+    with pytest.raises(UsageError):
+        reading.read([str(tmp_path / "log"), str(tmp_path / "lgo")], None)
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_a_bundle_keeps_its_hosts_roles_and_holes(tmp_path: Path, unpacked: bool) -> None:
+    collection = Collection(
+        host="web01",
+        artefacts=[
+            Artefact("proc/sys/net/netfilter/nf_conntrack_max", b"65536\n"),
+            Artefact("commands/conntrack_-S", b"$ conntrack -S\ncpu=0   \tfound=0 invalid=7 insert=0\n"),
+            Artefact("proc/cmdline", b"quiet nf_conntrack.hashsize=4\n"),
+            Artefact("netns/blue/proc/sys/net/netfilter/nf_conntrack_count", b"12\n"),
+        ],
+        holes=[Hole("nft list ruleset", "needs root", "run it as root")],
+        namespaces=[Namespace(key="blue", inode=4026532000, role="container")],
+    )
+    target = tmp_path / "bundle.tar.gz"
+    write(collection, target, False, taken="2026-01-01T00:00:00Z")
+    if unpacked:
+        import tarfile
+
+        with tarfile.open(target) as archive:
+            archive.extractall(tmp_path / "bundle", filter="data")
+        target = tmp_path / "bundle"
+    snapshot = reading.read([str(target)], None).snapshot
+    assert {host.name: host.role for host in snapshot.hosts} == {"web01": "host", "web01.netns.blue": "container"}
+    assert snapshot.holes == collection.holes
+    settings = {(host.name, one.name): one.number for host in snapshot.hosts for one in host.of(Setting)}
+    assert settings["web01", "nf_conntrack_max"] == 65536
+    assert ("web01", "hashsize") not in settings
