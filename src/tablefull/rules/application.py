@@ -51,7 +51,8 @@ def a_program_reconnects_or_leaks(case: Case) -> Iterator[Finding]:
     clues.said(
         0.75,
         "it begins when one program is switched on and ends when it is stopped",
-        "after switching on|after enabling|after starting|when i start|once i start|only while*runs|"
+        "is switched on|was switched on|is turned on|after switching on|after enabling|after starting|when i "
+        "start|once i start|only while*runs|"
         "goes away when i stop|stop*service*normal|restart*recovers|重启*恢复|after turning on|as soon as*starts|"
         "stopping it brings|disabling it*goes away|since installing|after an hour*starting|start one more|"
         "start one or two more|started*fills|starting*fills|when*is running*fills|as long as*is running|"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tablefull.rules.case import Case
 from tablefull.rules.clues import Clues
 from tablefull.rules.finding import Finding
-from tablefull.rules.fullness import fullness
+from tablefull.rules.fullness import fullness, relevance
 from tablefull.rules.rule import rule
 from tablefull.rules.timeouts import ENOUGH_ROWS, LARGE_SHARE
 from tablefull.rules.traffic import ASK_SOURCES, many_peers
@@ -38,7 +38,8 @@ def attack_traffic_fills_the_table(case: Case) -> Iterator[Finding]:
     clues.said(
         0.85,
         "an attack is named",
-        "ddos|dos attack|denial of service|dosed|under attack|being attacked|attacker|syn flood attack|syn-flood|"
+        "flood of|sends a flood|in a syn flood|under a syn flood|ddos|dos attack|denial of service|dosed|under "
+        "attack|being attacked|attacker|syn flood attack|syn-flood|"
         "synflood|udp flood|flooded by|amplification|botnet|reflection attack|slowloris|floods of packets|"
         "flood attack|被攻击|атак|ataque|angriff|synflood",
     )
@@ -64,7 +65,7 @@ def attack_traffic_fills_the_table(case: Case) -> Iterator[Finding]:
     clues.said(0.4, "a denial of service is what the rules are for", "anti-ddos|dos at the moment")
     if clues:
         if full.state != "yes":
-            clues.against(0.4)
+            clues.against(0.8 * relevance(case))
         yield clues.finding(
             "rate-limit-or-block-source",
             "synproxy-or-syncookies",

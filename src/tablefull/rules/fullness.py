@@ -29,6 +29,7 @@ _STATED = (
     "conntrack_count*conntrack_max*equal|conntrack_count*equals*conntrack_max|count*has reached*conntrack_max|count "
     "goes up until it meets|count climbs until|count rises until|"
     ""
+    "reach the number of connections that|number of tracked connections*reached|"
     "conntrack table*full|conntrack tables*full|conntrack table*fills|conntrack table*filled|"
     "conntrack table*exhaust|conntrack table*overflow|conntrack*is full|conntrack was full|conntrack became full|"
     "conntrack full|conntrack exhaust|conntrack overflow|tracking table*full|tracking table*exhaust|"

@@ -85,7 +85,9 @@ def no_free_source_port(case: Case) -> Iterator[Finding]:
     ports = clues.said(
         0.7,
         "source ports run out or clash",
-        "errorportallocation|port allocation error|no free port|port exhaustion|snat port|snat ports|out of ports|ran "
+        "errorportallocation|ports of the outbound rule|ports stay allocated|ports*stay allocated|nat states to|to "
+        "one destination|to that single destination|same host and port|port allocation error|no free port|port "
+        "exhaustion|snat port|snat ports|out of ports|ran "
         "out of ports|source port exhaustion|"
         "ports exhausted|no mapping for nat|pick the same source port|picks the same source port|"
         "same source port at the same|same port at the same|65535 connections|64512 ports|64k connections|"
@@ -112,6 +114,14 @@ def no_free_source_port(case: Case) -> Iterator[Finding]:
     failed = case.counters.get("insert_failed", 0)
     if failed and (snat or ports):
         clues.add(0.5, f"insert_failed is {failed}", *case.counter_origins[:1])
+    if full.state != "yes":
+        clues.together(
+            0.45,
+            "through translation single connections fail and a retry works",
+            "nat instance|nat gateway|masquerade|snat|outbound rule|nat states|translated",
+            "connects time out|connections time out|syn is repeated|retry works|retransmi|new connections are dropped|"
+            "outgoing connections*fail|no tenant's outgoing",
+        )
     clues.together(
         0.45,
         "connections that leave through one address fail or are slow",
@@ -154,7 +164,10 @@ def an_entry_outlives_its_endpoint(case: Case) -> Iterator[Finding]:
     clues.said(
         0.75,
         "packets keep following an old entry",
-        "old conntrack entry|stale conntrack|stale entr|stale udp|stale nat|stale connection|old sessions|old pod|"
+        "old conntrack entry|entry is still there|line is still there|entries are still there|still in "
+        "conntrack|remains in conntrack|entries remain|not cleaned up|not removed from conntrack|entry is not "
+        "deleted|entries are not deleted|left behind|stale conntrack|stale entr|stale udp|stale nat|stale "
+        "connection|old sessions|old pod|"
         "old ip|old address|old entries|old nat|keep matching|old gateway|dead gateway|previous pod|old endpoint|"
         "entry*stuck|stuck in syn_sent|stuck entry|still points to|still pointing|still sent to|still go to|"
         "still being sent to the old|old connection*conntrack|old container|old backend|wrong ip|"

@@ -290,7 +290,9 @@ def the_setting_did_not_stick(case: Case) -> Iterator[Finding]:
         "not honoured|not respected|is not set at boot|gone after a reboot",
     )
     missing = case.said(
-        "do not exist under /proc/sys|does not exist under /proc/sys|conntrack*do not exist|conntrack*does not exist|"
+        "failed to find module*nf_conntrack|failed to find module*br_netfilter|module nf_conntrack_ipv4 not "
+        "found|nf_conntrack_ipv4*not found|do not exist under /proc/sys|does not exist under /proc/sys|conntrack*do "
+        "not exist|conntrack*does not exist|"
         "cannot stat /proc/sys/net*conntrack|cannot stat /proc/sys/net/netfilter|couldn't write*conntrack|"
         "conntrack*no such file|conntrack*unknown key|unknown key*conntrack|error*net.netfilter*unknown|"
         "open /proc/sys/net/netfilter*no such file|cannot stat /proc/sys/net/bridge|bridge-nf*no such file|"
