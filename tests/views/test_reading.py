@@ -10,6 +10,7 @@ from tablefull.errors import Unreadable, UsageError
 from tablefull.facts.kernel_log import LogLine
 from tablefull.facts.origin import Hole
 from tablefull.facts.settings import Setting
+from tablefull.fixes.diagnosis import diagnose
 from tablefull.live.bundle import write
 from tablefull.live.collection import Artefact, Collection, Namespace
 from tablefull.views import reading
@@ -42,6 +43,23 @@ def test_a_long_log_keeps_its_totals(tmp_path: Path, packed: bool) -> None:
     lines = [line for host in snapshot.hosts for line in host.of(LogLine) if line.kind == "table-full"]
     assert sum(line.repeated for line in lines) == text.count("table full")
     assert snapshot.lines == 100_000
+
+
+def test_a_long_log_keeps_its_loss(tmp_path: Path) -> None:
+    windows = 6000
+    file = tmp_path / "log"
+    with file.open("w") as stream:
+        for window in range(windows):
+            at = 1000.0 + 5 * window
+            stream.write(f"[{at:.6f}] net_ratelimit: 321 callbacks suppressed\n")
+            stream.writelines(FULL.format(at + line / 1000) + "\n" for line in range(10))
+            stream.writelines(f"[{at + 1:.6f}] eth0: link is up and fine, full duplex\n" for _ in range(10))
+    loss = diagnose(reading.read([str(file)], None).snapshot).loss
+    assert loss is not None
+    assert loss.dropped_packets_min == 10 * windows
+    # 10 printed and 321 suppressed in each window of 5 s
+    assert loss.dropped_packets_estimate == pytest.approx(331 * windows, rel=0.01)
+    assert loss.rate_per_s == pytest.approx(66.2, rel=0.01)
 
 
 def test_a_long_listing_is_counted(tmp_path: Path) -> None:

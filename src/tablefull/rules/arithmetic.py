@@ -131,7 +131,7 @@ def _estimate(case: Case, lines: list[LogLine]) -> ratelimit.Estimate | None:
         if line.kind == "table-full":
             events.append((when, "printed", line.repeated))
         elif line.kind == "suppressed" and line.number is not None:
-            events.append((when, "suppressed", line.number))
+            events += [(when, "suppressed", line.number)] * line.repeated
             algorithm = algorithm or ratelimit.algorithm_of(line.origin.text)
         elif line.kind in SHARED_BUCKET:
             events.append((when, "other", line.repeated))

@@ -5,7 +5,7 @@ counted as it passes, and of anything else that is long only the beginning is re
 """
 
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 from msgspec import Struct, field
@@ -17,6 +17,9 @@ from tablefull.facts.snapshot import HostFacts, Snapshot, Unread
 from tablefull.live import evidence
 from tablefull.live.evidence import Document
 from tablefull.parsers.reader import Reader
+
+if TYPE_CHECKING:
+    from tablefull.parsers.bulk import BulkResult
 
 WHOLE_BYTES = 4 << 20  # read line by line up to here: about a second
 HEAD_BYTES = 64 * 1024  # looked at to tell a log from a listing
@@ -171,7 +174,7 @@ def _long(reader: Reader, document: Document, stream: BinaryIO, data: bytes) -> 
     reader.lines(document.name, result.lines, host=document.host, path=document.path)
     snapshot.lines += result.line_count - len(result.lines)
     snapshot.bytes += result.bytes
-    _count_in(snapshot.hosts, document.name, result.totals, before)
+    _count_in(snapshot.hosts, document.name, result, before)
     return True
 
 
@@ -200,9 +203,12 @@ def _listing(reader: Reader, document: Document, stream: BinaryIO, data: bytes) 
     reader.snapshot.lines += rows
 
 
-def _count_in(hosts: Iterable[HostFacts], source: str, totals: dict[str, int], before: set[int]) -> None:
-    """Let the kept lines of each kind stand for all of that kind, so that no total is lost by thinning."""
-    for kind, total in totals.items():
+def _count_in(hosts: Iterable[HostFacts], source: str, result: "BulkResult", before: set[int]) -> None:
+    """Let the kept lines of each kind stand for all of that kind, so that no total is lost by thinning.
+
+    What is missing of the suppressed-counts is added as one more line of the mean number that the left-out ones have.
+    """
+    for kind, total in result.totals.items():
         kept: list[tuple[HostFacts, int, LogLine]] = [
             (host, at, fact)
             for host in hosts
@@ -213,6 +219,12 @@ def _count_in(hosts: Iterable[HostFacts], source: str, totals: dict[str, int], b
             and id(fact) not in before
         ]
         missing = total - sum(fact.repeated for _, _, fact in kept)
-        if kept and missing > 0:
-            host, at, fact = kept[len(kept) // 2]
+        if not kept or missing <= 0:
+            continue
+        host, at, fact = kept[len(kept) // 2]
+        if kind == "suppressed":
+            hidden = result.suppressed_sum - sum(fact.number or 0 for _, _, fact in kept)
+            mean = max(0, round(hidden / missing))
+            host.facts.insert(at, msgspec.structs.replace(fact, number=mean, repeated=missing))
+        else:
             host.facts[at] = msgspec.structs.replace(fact, repeated=fact.repeated + missing)
