@@ -80,7 +80,7 @@ def clean_line(raw: str) -> str:
     text = raw[:MAX_LINE]
     printable = text.isascii() and text.isprintable()
     coloured = "[m" in text or "[0m" in text or "^[" in text
-    if printable and not coloured and text[:1] not in "> `" and "&" not in text and "<" not in text:
+    if printable and not coloured and text[:1] not in "> `~" and "&" not in text and "<" not in text:
         return text.rstrip()
     if "\x1b" in text or "^[" in text or "\x9b" in text:
         text = _ESCAPES.sub("", text)

@@ -61,7 +61,7 @@ _UNIX = lazy(r"(\d{9,10}\.\d{1,9})(?=\s)")
 # Prefix tokens that say nothing more: priority, facility, caller, brackets, list marks, file names of grep, container
 # wrappings.
 _NOISE = lazy(
-    r"(?:[\s\[\]|:*-]{1,8}|<\d{1,3}>\d?|[a-z0-9]{1,8}\.(?:emerg|alert|crit|err|error|warn|warning|notice|info"
+    r"(?:(?:[\s\]|:*-]|\[(?!\w[\w@.-]{0,40}\s\w{1,32}=)){1,8}|<\d{1,3}>\d?|[a-z0-9]{1,8}\.(?:emerg|alert|crit|err|error|warn|warning|notice|info"
     r"|debug)\b:?"
     r"|\[?\s{0,8}[TC]\d{1,7}\]|(?:stdout|stderr)\s[FP]\b|\d{1,9}(?=\s)|\(?\s?\d{1,9}\s?\)?[:-](?=[\s\[<A-Z12])"
     r"|\d{1,4}[.)](?=\s)"
@@ -69,7 +69,7 @@ _NOISE = lazy(
     r"|/?(?:[\w.-]{1,64}/){0,12}[\w.-]{1,60}\.(?:log|txt|gz)[\w.-]{0,12}:|/(?:[\w.-]{1,64}/){1,12}[\w.-]{1,60}:"
     r"|\[?(?:pod|node|container)/[\w./-]{1,200}\]?|(?:kernel|printk|klogd|vmkernel|vmunix|dmesg"
     r"|kmsg)\b(?:\[\d{1,7}\])?:?"
-    r"|\"(?:msg|MESSAGE|message|log)\"\s?:\s?\"|MESSAGE=|msg=\"?"
+    r"|\"(?:msg|MESSAGE|message|log)\"\s?:\s?\"?|MESSAGE=|msg=\"?"
     r"|\[\w[\w@.-]{0,40}(?:\s[\w.-]{1,32}=\"[^\"]{0,80}\"){1,5}\]"
     r"|(?:last )?message repeated \d{1,9} times:|\[\s{0,2}(?=[ni][fp]_)|Message from syslogd@[\w.-]{1,64}"
     r"|(?:W|I|E|N|KERN|WARNING|WARN|ERROR|INFO|warn|warning|notice|info|err|daemon|user|kern)\b\s{0,3}:?"
@@ -234,12 +234,14 @@ def log_line(line: Line, context: Context) -> LogLine | None:
     elif kind == "ip-conntrack-max":
         match = _LIMIT_OF.search(text)
         number = int(match[1]) if match and match[1].isdecimal() else None
-    if kind in ("table-full", "expectation-full", "ip-conntrack-max"):
+    if begin and text[begin - 1].isalpha():
+        begin = text.rfind(" ", 0, begin) + 1  # a needle without its first letter, which may be a capital
+    if kind in ("table-full", "expectation-full", "ip-conntrack-max", "conntrack-version"):
         name = text.rfind("conntrack", 0, at + 10)
         begin = text.rfind(" ", 0, name + 1) + 1 if name >= 0 and at - name < 40 else at
     stamp, host, rest = prefix(text, begin)
     rest = rest.strip(" \t:\"'`([{-*>“”,.")
-    quoted = bool(rest)
+    quoted = bool(rest) and (kind == "table-full" or stamp is None)
     if quoted:
         before = " " + rest.lower() + " "
         if any(word in before[-60:] for word in _NEGATIONS):

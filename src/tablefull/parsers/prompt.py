@@ -40,7 +40,8 @@ _BARE = lazy(
 )
 # Words that begin a sentence as easily as a command are taken as commands only where an option or a path follows.
 _PLAIN = lazy(
-    r"(?:sudo\s+)?\S+(?:\s+(?:-{1,2}[\w-]+|/[\w./*-]+|net\.\S+|\S+=\S+|[|<>].*|ruleset|list|show|status|addr|link))"
+    r"(?:sudo\s+)?(?:(?:docker|podman|kubectl|ip|systemctl|cilium|crictl|lxc|microk8s)(?:\s[a-z-]{2,12}){1,2}?|\S+)"
+    r"(?:\s+(?:-{1,2}[\w-]+|/[\w./*-]+|net\.\S+|\S+=\S+|[|<>].*|ruleset|list|show|status|addr|link))"
 )
 _WORDS = lazy(r"[a-z]{3,}(?:\s[a-z]{2,}){4,}")
 _BEFORE = frozenset(("sudo", "-E", "time", "watch", "nohup"))

@@ -170,7 +170,7 @@ class Reader:
         self, lines: Sequence[Line], at: int, context: Context, last: Row | None
     ) -> tuple[Read | None, Row | None]:
         text = lines[at].text
-        where = f"{context.command or ''} {context.path or ''}"
+        where = f"{context.command or ''} {'/' + context.path.lstrip('/') if context.path else ''}"
         rows = ROWS if last is None else (last, *ROWS)
         for row in rows:
             if not any(hint in text for hint in row.hints) and not any(command in where for command in row.commands):

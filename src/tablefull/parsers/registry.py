@@ -33,6 +33,11 @@ ROWS: tuple[Row, ...] = (
             "bad checksum",
             "filtering via",
             "maximum limit of",
+            "conntrack version",
+            "falling back to vmalloc",
+            "helper assignment",
+            "arp_cache",
+            "oom-killer",
             '"MESSAGE"',
         ),
     ),
@@ -200,7 +205,7 @@ ROWS: tuple[Row, ...] = (
     # last, because its lines are the least distinctive
     Row(
         "sysctl",
-        ("=", ":", "| ", "net.netfilter.", "net.ipv4."),
+        ("=", ":", "| ", "net.netfilter.", "net.ipv4.", "/proc/sys/"),
         ("sysctl", "/proc/sys/", "/sys/module/", "cat ", "echo "),
     ),
 )
