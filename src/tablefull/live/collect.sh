@@ -81,7 +81,7 @@ nothing_loads() {
 file() {
   for path in "$@"; do
     # shellcheck disable=SC2086  # $inside is several words on purpose
-    text=$(limit $inside cat "$path" 2>/dev/null | head -n "$LINES_MOST")
+    text=$($inside cat "$path" 2>/dev/null | head -n "$LINES_MOST")
     [ -n "$text" ] || continue
     say "cat $path"
     printf '%s\n' "$text"
@@ -91,7 +91,7 @@ file() {
 # values PATH...: one line each, name:value.
 values() {
   # shellcheck disable=SC2086
-  text=$(limit $inside grep -s '' "$@" /dev/null 2>/dev/null | head -n "$LINES_MOST")
+  text=$($inside grep -s '' "$@" /dev/null 2>/dev/null | head -n "$LINES_MOST")
   [ -n "$text" ] || return 0
   say "grep '' $1"
   printf '%s\n' "$text"
