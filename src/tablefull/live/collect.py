@@ -432,7 +432,10 @@ def snapshot(collection: Collection) -> Snapshot:
     from tablefull.parsers.reader import Reader
 
     reader = Reader(Snapshot(live=True))
-    for artefact in collection.artefacts:
+    # By path, as a bundle is read: what is said twice (os-release, debian_version) then has the same order there.
+    for artefact in sorted(
+        collection.artefacts, key=lambda artefact: (artefact.path.startswith("netns/"), artefact.path)
+    ):
         key, path = place_of(artefact.path)
         if not for_reader(path):
             continue
