@@ -196,3 +196,15 @@ def test_a_listing_is_fed_line_by_line() -> None:
     data = b"\n".join([row] * 30)
     assert bulk.is_listing(data)
     assert list(bulk.texts(bulk.blocks(io.BytesIO(data), 100))) == [row.decode()] * 30
+
+
+@given(st.lists(st.sampled_from([*bulk.NEEDLES, *bulk.PIECES, b" ", b"x", b"\n", b"\0", b"conntrack"]), max_size=60))
+def test_searching_for_pieces_finds_the_phrases(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    end = max(0, len(data) - 3)
+    assert bulk.found_in(data, end, bulk.tally) == bulk.tally(data, end, bulk.NEEDLES)
+
+
+def test_a_piece_that_is_everywhere_is_counted_phrase_by_phrase() -> None:
+    data = b"TCP: time wait bucket table overflow\nneighbor table overflow\n" * (bulk.POSITIONS + 1)
+    assert bulk.found_in(data, len(data), bulk.tally) == bulk.tally(data, len(data), bulk.NEEDLES)

@@ -52,6 +52,13 @@ PHRASES: tuple[tuple[bytes, str], ...] = (
 )
 REPEATED = b"last message repeated "
 NEEDLES: tuple[bytes, ...] = (*(phrase for phrase, _ in PHRASES), REPEATED)
+# What is really searched: a piece that several phrases share, or one that begins rarely; every hit is then compared
+# with
+# the whole phrases. Twenty passes over the text instead of twenty-nine, none of them on a common pair of letters.
+PIECES: tuple[bytes, ...] = (
+    b"table full", b"s suppressed", b"e overflow", b"orphaned sockets", b"ut of memory", b"nf_ct_", b"o vmalloc",
+    b"tic helper assignment", b"ck version", b"cket memory", b"flooding", b"location failure", b"oked oom-killer",
+)  # fmt: skip
 
 BLOCK = 512 * 1024  # bytes of one reading: half of a common L2 cache, so that all passes but the first find it there
 LONGEST = 1024 * 1024  # bytes of a line that is still read whole
@@ -160,6 +167,38 @@ def tally(data: bytes, end: int, phrases: Sequence[bytes]) -> list[Hits]:
             position = data.find(phrase, position + len(phrase), end)
         found.append(Hits(len(at), at) if len(at) <= POSITIONS else Hits(data.count(phrase, 0, end), None))
     return found
+
+
+def _searches() -> list[tuple[bytes, list[tuple[int, int]]]]:
+    """Each piece with the phrases that hold it: their number in ``NEEDLES`` and where the piece stands in them."""
+    searches: dict[bytes, list[tuple[int, int]]] = {}
+    for number, phrase in enumerate(NEEDLES):
+        piece = next((one for one in PIECES if one in phrase), phrase)
+        searches.setdefault(piece, []).append((number, phrase.index(piece)))
+    return list(searches.items())
+
+
+SEARCHES = _searches()
+
+
+def found_in(data: bytes, end: int, count: Tally) -> list[Hits]:
+    """What ``count`` says of every phrase of ``NEEDLES``, from fewer and faster passes over the text."""
+    hits: list[Hits] = [Hits(0, [])] * len(NEEDLES)
+    for (piece, phrases), hit in zip(SEARCHES, count(data, end, [piece for piece, _ in SEARCHES]), strict=True):
+        if not hit.number:
+            continue
+        if hit.at is None:
+            again = count(data, end, [NEEDLES[number] for number, _ in phrases])
+            for (number, _), one in zip(phrases, again, strict=True):
+                hits[number] = one
+        elif len(phrases) == 1 and NEEDLES[phrases[0][0]] == piece:
+            hits[phrases[0][0]] = hit
+        else:
+            for number, shift in phrases:
+                phrase = NEEDLES[number]
+                at = [spot - shift for spot in hit.at if spot >= shift and data.startswith(phrase, spot - shift, end)]
+                hits[number] = Hits(len(at), at)
+    return hits
 
 
 def blocks(stream: BinaryIO, size: int = BLOCK) -> Iterator[Block]:
@@ -381,7 +420,7 @@ def fold(parts: Iterable[Block], count: Tally = tally) -> BulkResult:
     """Read blocks in order; line numbers begin at 1 with the first of them."""
     state = _Fold()
     for data, end in parts:
-        state.take(data, end, count(data, end, NEEDLES))
+        state.take(data, end, found_in(data, end, count))
     return state.result()
 
 
