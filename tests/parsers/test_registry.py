@@ -4,7 +4,7 @@ from importlib import import_module
 
 import pytest
 
-from tablefull.parsers import kernel_log
+from tablefull.parsers import kernel_log, reader
 from tablefull.parsers.registry import ROWS
 
 
@@ -42,3 +42,10 @@ def test_every_kernel_message_passes_the_filter(needle):
 def test_hints_let_their_lines_through(module, line):
     (row,) = [row for row in ROWS if row.module == module]
     assert any(hint in line for hint in row.hints)
+
+
+def test_a_tiny_line_without_a_sign_of_its_own_matches_nothing():
+    """The reader passes over such lines without asking: every hint is longer, or holds one of the signs."""
+    hints = [hint for row in ROWS for hint in row.hints]
+    assert all(len(hint) >= reader._SHORT or set(hint) & set("=: ") for hint in hints)
+    assert not any(hint.isdigit() for hint in hints)

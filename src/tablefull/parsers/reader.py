@@ -21,7 +21,7 @@ from tablefull.parsers.registry import ROWS, Row
 
 ANONYMOUS = "this host"
 MAX_UNREAD = 100  # reported in full; more are counted in one closing line
-MAX_PROSE = 4000  # lines of prose kept for the rules
+MAX_PROSE = 4000  # lines of prose of one host that are kept and searched: nobody writes more
 _MACHINE = lazy(r"\s{0,8}(?:[\w./-]{2,80}\s{0,8}[=:]\s{0,8}-?\d[\d.]*$|\[\s{0,8}\d{1,9}\.\d{3,9}\]\s\S*conntrack)")
 _CONFIGURATION = (
     "sysctl.conf",
@@ -33,7 +33,20 @@ _CONFIGURATION = (
     "user-data",
     "userdata",
 )
+# Characters below which a line without a sign of its own matches no hint; a test compares it with the registry.
+_SHORT = 4
 _LOCAL = frozenset(("localhost", "", "(none)", "kernel"))
+
+
+def _may_begin(row: Row, text: str, where: str) -> bool:
+    for hint in row.hints:
+        if hint in text:
+            return True
+    if where:
+        for command in row.commands:
+            if command in where:
+                return True
+    return False
 
 
 class Parser(Protocol):
@@ -170,10 +183,14 @@ class Reader:
         self, lines: Sequence[Line], at: int, context: Context, last: Row | None
     ) -> tuple[Read | None, Row | None]:
         text = lines[at].text
-        where = f"{context.command or ''} {'/' + context.path.lstrip('/') if context.path else ''}"
+        where = ""
+        if context.command or context.path:
+            where = f"{context.command or ''} {'/' + context.path.lstrip('/') if context.path else ''}"
+        elif text.isdigit() or (len(text) < _SHORT and not ("=" in text or ":" in text or " " in text)):
+            return None, None
         rows = ROWS if last is None else (last, *ROWS)
         for row in rows:
-            if not any(hint in text for hint in row.hints) and not any(command in where for command in row.commands):
+            if not _may_begin(row, text, where):
                 continue
             parser = self._parsers.get(row.module)
             if parser is None:
@@ -242,8 +259,9 @@ class Reader:
             self._unread(line, context, "looks like machine output; no parser knows this line")
         if context.path is not None and "log" not in context.path:
             return  # a file of a tree or a bundle is machine output: nobody tells anything in it
-        if len(host.prose) < MAX_PROSE:
-            host.prose.append(context.origin(line))
+        if len(host.prose) >= MAX_PROSE:
+            return
+        host.prose.append(context.origin(line))
         configured = context.command is not None and context.command.startswith("configuration file")
         comment = configured and text.lstrip().startswith(("#", ";"))
         if not comment and (len(text.split(None, 4)) > 2 or text.endswith((":", "."))):
