@@ -109,6 +109,10 @@ def clean_line(raw: str) -> str:
     return text.rstrip()
 
 
+SHORT = 24  # characters; shorter than any message with a stamp
+SAME = 200  # lines kept of one that only repeats itself
+
+
 def _pieces(raw: str) -> list[str]:
     """The lines inside one line of HTML."""
     if "<" in raw and ("<br" in raw or "</" in raw or "<BR" in raw):
@@ -120,9 +124,20 @@ def _pieces(raw: str) -> list[str]:
 
 
 def clean(raw_lines: Iterable[str], first: int = 1) -> list[Line]:
-    """Lines with their 1-based numbers, starting at ``first``; lines of one HTML line share its number."""
+    """Lines with their 1-based numbers, starting at ``first``; lines of one HTML line share its number.
+
+    Of a short line that follows itself over and over ``SAME`` are kept: no evidence looks like that, and a file full of
+    it must not cost minutes. The numbers of the lines after it stay true.
+    """
     lines = []
+    before, times = "", 0
     for number, raw in enumerate(raw_lines, first):
+        if len(raw) < SHORT and raw == before:
+            times += 1
+            if times > SAME:
+                continue
+        else:
+            before, times = raw, 0
         kept = raw.rstrip("\r\n")[:MAX_LINE]
         if "<" in raw:
             lines += [Line(number, clean_line(piece), kept) for piece in _pieces(raw)]

@@ -20,6 +20,7 @@ from tablefull.parsers.pattern import lazy
 from tablefull.parsers.registry import ROWS, Row
 
 ANONYMOUS = "this host"
+TOO_SHORT = 5  # characters of a line that can begin nothing, unless it is a bare number
 MAX_UNREAD = 100  # reported in full; more are counted in one closing line
 MAX_PROSE = 4000  # lines of prose of one host that are kept and searched: nobody writes more
 _MACHINE = lazy(r"\s{0,8}(?:[\w./-]{2,80}\s{0,8}[=:]\s{0,8}-?\d[\d.]*$|\[\s{0,8}\d{1,9}\.\d{3,9}\]\s\S*conntrack)")
@@ -156,6 +157,10 @@ class Reader:
             line = lines[at]
             text = line.text
             if not text or text.isspace():
+                at += 1
+                continue
+            if len(text) < TOO_SHORT and not text[-1].isdigit():
+                self._prose(line, context)
                 at += 1
                 continue
             read, last = self._claimed(lines, at, context, last)
