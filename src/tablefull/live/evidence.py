@@ -244,7 +244,7 @@ def _useful(inside: str) -> bool:
 def _names_content(absolute: str) -> str | None:
     """The telling part of a named file's absolute path, also inside a copied tree; None where there is none."""
     _, path = split(absolute.lstrip("/"))
-    return path if relevant(path) else None
+    return path if path.split("/", 1)[0] in MARKERS and relevant(path) else None
 
 
 def _walk(target: str, notes: list[Unread]) -> Iterator[_Found]:

@@ -20,7 +20,6 @@ from tablefull.parsers.pattern import lazy
 from tablefull.parsers.registry import ROWS, Row
 
 ANONYMOUS = "this host"
-TOO_SHORT = 5  # characters of a line that can begin nothing, unless it is a bare number
 MAX_UNREAD = 100  # reported in full; more are counted in one closing line
 MAX_PROSE = 4000  # lines of prose of one host that are kept and searched: nobody writes more
 _MACHINE = lazy(r"\s{0,8}(?:[\w./-]{2,80}\s{0,8}[=:]\s{0,8}-?\d[\d.]*$|\[\s{0,8}\d{1,9}\.\d{3,9}\]\s\S*conntrack)")
@@ -36,6 +35,8 @@ _CONFIGURATION = (
 )
 # Characters below which a line without a sign of its own matches no hint; a test compares it with the registry.
 _SHORT = 4
+# Options of an iptables command line that change rules; one that only lists says nothing by itself.
+_WRITING = (" -A ", " -I ", " -D ", " -P ", " --append ", " --insert ", " --delete ", " --policy ")
 _LOCAL = frozenset(("localhost", "", "(none)", "kernel"))
 
 
@@ -159,10 +160,6 @@ class Reader:
             if not text or text.isspace():
                 at += 1
                 continue
-            if len(text) < TOO_SHORT and not text[-1].isdigit():
-                self._prose(line, context)
-                at += 1
-                continue
             read, last = self._claimed(lines, at, context, last)
             if read is not None:
                 self._keep(read, context)
@@ -223,13 +220,13 @@ class Reader:
         if len(host.typed) < MAX_PROSE:
             host.typed.append(context.origin(line))
         host.facts.extend(sysctl.commanded(Line(line.number, command, line.raw), context))
-        if "--conntrack-" in command or "iptables" in command:
-            for module in ("kube_proxy", "iptables_save"):
-                parser = cast(Parser, import_module(f"tablefull.parsers.{module}"))
-                read = parser.read([Line(line.number, command, line.raw)], 0, context)
-                if read is not None:
-                    self._keep(read, context)
-                    break
+        writes = "tables" in command and any(word in command for word in _WRITING)
+        module = "kube_proxy" if "--conntrack-" in command else "iptables_save" if writes else None
+        if module is not None:
+            parser = cast(Parser, import_module(f"tablefull.parsers.{module}"))
+            read = parser.read([Line(line.number, command, line.raw)], 0, context)
+            if read is not None:
+                self._keep(read, context)
 
     def _go(self, name: str, *, back: bool) -> None:
         """Go to another machine over ssh; ``back`` where the next prompt is this machine's again."""
