@@ -40,7 +40,7 @@ def test_every_key_of_the_contract_is_there(xen: Diagnosis) -> None:
 
 def test_the_incident_has_its_numbers(xen: Diagnosis) -> None:
     found = json.loads(json_.render(xen))
-    # KERNEL.md 1.3: ten printed for certain; 321 suppressed and 10 printed in the window of 5 s before.
+    # docs/kernel: ten printed for certain; 321 suppressed and 10 printed in the window of 5 s before.
     loss = found["loss"]
     assert loss.keys() >= {"dropped_packets_min", "dropped_packets_estimate", "window_s", "rate_per_s", "how"}
     assert loss["dropped_packets_min"] == 10

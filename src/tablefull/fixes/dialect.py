@@ -116,7 +116,7 @@ def systemd(situation: Situation) -> bool:
 
 
 def old_stack(situation: Situation) -> bool:
-    """Whether this is ip_conntrack, the IPv4-only tracker that the 2.6.22 kernel dropped (KERNEL.md 1.1)."""
+    """Whether this is ip_conntrack, the IPv4-only tracker that the 2.6.22 kernel dropped (docs/kernel)."""
     if situation.kernel is None:
         return situation.ip_conntrack
     return identity.at_least(situation.kernel, 2, 6, 22) is False
@@ -213,7 +213,7 @@ def persist_sysctls(situation: Situation, values: dict[str, int], path: str = SY
 
 
 def tracker(situation: Situation) -> str:
-    """The module whose loading brings the tracking settings of IPv4 (KERNEL.md 5.1)."""
+    """The module whose loading brings the tracking settings of IPv4 (docs/kernel)."""
     if old_stack(situation):
         return "ip_conntrack"
     # nf_conntrack_ipv4 was merged into nf_conntrack in 4.19.

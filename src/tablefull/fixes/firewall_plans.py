@@ -402,7 +402,7 @@ def attach_helper(situation: Situation, answers: tuple[str, ...]) -> Plan:
         load += (f"modprobe {stem}_nat_{module}",)
     names = " ".join(line.removeprefix("modprobe ") for line in load)
     if identity.at_least(situation.kernel, 3, 5) is False:
-        # Attached by port on its own until 4.7; there is no switch before 3.5 (KERNEL.md 2.1).
+        # Attached by port on its own until 4.7; there is no switch before 3.5 (docs/kernel).
         commands: tuple[str, ...] = load
         undo: tuple[str, ...] = (f"modprobe -r {' '.join(reversed(names.split()))}",)
         persist: tuple[str, ...] = _load_at_boot(situation, names)

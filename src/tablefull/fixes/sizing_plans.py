@@ -14,11 +14,11 @@ RAM_SHARE = 8
 # Four times what is known to be needed: the demand behind a full table is hidden, and doubling twice covers most
 # surprises.
 HEADROOM = 4
-# What a host with 1 to 4 GB gets by default in every version (KERNEL.md 2.3): no full table needs to stay below it.
+# What a host with 1 to 4 GB gets by default in every version (docs/kernel): no full table needs to stay below it.
 FLOOR = 65536
 # The default of every host above 4 GB since 4.0: the number to start with where nothing is known.
 USUAL = 262144
-# The sizes between versions where no kernel is known: the largest common cost of an entry (KERNEL.md 7).
+# The sizes between versions where no kernel is known: the largest common cost of an entry (docs/kernel).
 COSTLIEST_ENTRY_BYTES = 448
 # Some of these causes fill any limit, so the plan says it before it gives a number.
 _NOT_BY_SIZE = {
@@ -297,7 +297,7 @@ def raise_expect_max(situation: Situation, answers: tuple[str, ...]) -> Plan:
     limit = max(_power_below((now or 1024) * HEADROOM), 1024)
     old = identity.at_least(situation.kernel, 2, 6, 32) is False or dialect.old_stack(situation)
     if old:
-        # The sysctl came by 2.6.32; before it only the expectation hash could be given at load (KERNEL.md 2.1).
+        # The sysctl came by 2.6.32; before it only the expectation hash could be given at load (docs/kernel).
         commands: tuple[str, ...] = (
             dialect.lines_into("/etc/modprobe.d/expect.conf", f"options nf_conntrack expect_hashsize={limit // 4}"),
             "# this kernel takes it only when the module is loaded: reboot",

@@ -169,7 +169,7 @@ def _notrack_risk(situation: Situation, services: tuple[tuple[str, str], ...]) -
 
 def disable_bridge_nf(situation: Situation, answers: tuple[str, ...]) -> Plan:
     """Set the three bridge-nf-call keys to 0, and again whenever the module brings them back."""
-    # br_netfilter is a module of its own from 3.18 on; before, bridge itself brings the keys (KERNEL.md 5.4).
+    # br_netfilter is a module of its own from 3.18 on; before, bridge itself brings the keys (docs/kernel).
     separate = identity.at_least(situation.kernel, 3, 17)
     names = [f"net.bridge.bridge-nf-call-{what}" for what in ("iptables", "ip6tables", "arptables")]
     zero = dict.fromkeys(names, 0)
@@ -211,7 +211,7 @@ def disable_bridge_nf(situation: Situation, answers: tuple[str, ...]) -> Plan:
     )
 
 
-# What usually stands in the way, by era, where no module list was shown (KERNEL.md 6); absent ones are passed over.
+# What usually stands in the way, by era, where no module list was shown (docs/kernel); absent ones are passed over.
 _OF_IP_CONNTRACK = frozenset(
     "xt_state xt_conntrack ipt_MASQUERADE ipt_REDIRECT iptable_nat ip_nat ip_conntrack_netlink ip_conntrack".split()
 )
@@ -248,7 +248,7 @@ def empty_tables(situation: Situation) -> tuple[str, ...]:
     opened = tuple(f"iptables -P {chain} ACCEPT" for chain in ("INPUT", "FORWARD", "OUTPUT"))
     if identity.at_least(situation.kernel, 4, 14) is True:
         # From 4.14 touching a table starts no tracking, and iptables over nft lists nothing in /proc/net
-        # (KERNEL.md 5.2).
+        # (docs/kernel).
         tables = "for t in nat mangle raw filter; do"
         return (*opened, *(f"{tables} {tool} -t $t -F; {tool} -t $t -X; done" for tool in ("iptables", "ip6tables")))
     loops = ["for t in $(cat /proc/net/ip_tables_names); do iptables -t $t -F; iptables -t $t -X; done"]

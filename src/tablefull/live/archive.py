@@ -2,23 +2,27 @@
 
 The trap: an archive from elsewhere is hostile input. A member named ``../../etc/passwd``, a link, a device or an
 absolute name is refused with a note, sizes are bounded, and small members are held in memory, because a compressed
-archive can only be read forwards.
+archive can only be read forwards. A member that breaks off, or that is mostly holes, fails only when it is read: its
+stream then ends with a note (``guarded``).
 """
 
 import io
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 
+from tablefull.errors import Unreadable
 from tablefull.facts.origin import Origin
 from tablefull.facts.snapshot import Unread
 
 SMALL_BYTES = 1 << 20  # a member up to this size is held in memory while the archive passes
 HELD_BYTES = 40 << 20  # all held members together; further ones are read from the archive again when they are opened
 STREAM_BYTES = 48 << 20  # of one member of an archive that cannot be read twice (standard input)
+HEADER_BYTES = 1 << 20  # of one extended header, which tarfile holds in memory; a path has at most 4096 (PATH_MAX)
 MEMBERS = 200_000  # looked at
 REFUSALS = 5  # told one by one; the rest in one line
 
 if TYPE_CHECKING:
+    import tarfile
     import zipfile
 
 Again = Callable[[], IO[bytes]]
@@ -63,6 +67,30 @@ def unsafe(name: str) -> str | None:
     return "an empty or unprintable name" if not name.strip("./") or not name.isprintable() else None
 
 
+def _tar(stream: IO[bytes]) -> "tarfile.TarFile":
+    """A tar as a stream. A damaged header, which ``tarfile`` takes for the end, and one that would fill the memory
+    raise ReadError.
+    """
+    import tarfile
+
+    extended = (b"x", b"g", b"X", b"L", b"K")  # pax, pax global, Solaris, GNU long name, GNU long link
+
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> "Header":
+            try:
+                info = super().frombuf(buf, encoding, errors)
+            except tarfile.HeaderError as error:
+                if any(buf):
+                    raise tarfile.ReadError(str(error)) from None
+                raise
+            if info.type in extended and info.size > HEADER_BYTES:
+                raise tarfile.ReadError(f"a header of {info.size} bytes")
+            return info
+
+    return tarfile.open(fileobj=stream, mode="r|", errorlevel=0, tarinfo=Header)
+
+
 def tar_members(
     stream: IO[bytes], name: str, notes: list[Unread], again: Again | None, wanted: Callable[[str], bool]
 ) -> Iterator[Member]:
@@ -75,11 +103,14 @@ def tar_members(
 
     refusals, held, count = _Refusals(name, notes), 0, 0
     try:
-        with tarfile.open(fileobj=stream, mode="r|", errorlevel=0) as tar:
-            for count, info in enumerate(tar):
-                if count >= MEMBERS:
+        with _tar(stream) as tar:
+            for index, info in enumerate(tar):
+                if index >= MEMBERS:
                     notes.append(Unread(Origin(name, 0, ""), f"only the first {MEMBERS} members were looked at"))
                     break
+                count = index + 1
+                # The reader remembers every header for random access, which a stream of members has no use for.
+                tar.members.clear()  # type: ignore[attr-defined]
                 why = unsafe(info.name)
                 if info.issym() or info.islnk():
                     refusals.links += 1
@@ -91,7 +122,7 @@ def tar_members(
                     continue
                 small = info.size <= SMALL_BYTES and held + info.size <= HELD_BYTES
                 if again is not None and not small:
-                    yield Member(info.name, info.size, _reopen(again, count))
+                    yield Member(info.name, info.size, _reopen(again, index, name, notes))
                     continue
                 room = min(info.size, STREAM_BYTES if not held else max(0, HELD_BYTES - held))
                 file = tar.extractfile(info)
@@ -101,8 +132,6 @@ def tar_members(
                     why = f"only its first {len(data)} of {info.size} bytes were read"
                     notes.append(Unread(Origin(info.name, 0, ""), why))
                 yield Member(info.name, info.size, _held(data))
-                # The reader remembers every header for random access, which a stream of members has no use for.
-                tar.members.clear()  # type: ignore[attr-defined]
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         notes.append(Unread(Origin(name, 0, ""), f"the archive breaks off after {count} members ({error})"))
     finally:
@@ -113,20 +142,25 @@ def _held(data: bytes) -> Callable[[], BinaryIO]:
     return lambda: io.BytesIO(data)
 
 
-def _reopen(again: Again, index: int) -> Callable[[], BinaryIO]:
+def _reopen(again: Again, index: int, name: str, notes: list[Unread]) -> Callable[[], BinaryIO]:
     """Read the archive again up to its ``index``-th member."""
 
     def opened() -> BinaryIO:
         import tarfile
 
-        # Not closed here: the member's stream reads through it.
-        tar = tarfile.open(fileobj=again(), mode="r|", errorlevel=0)  # noqa: SIM115
-        for at, info in enumerate(tar):
-            if at == index:
-                file = tar.extractfile(info)
-                if file is not None:
-                    return file  # type: ignore[return-value]
-                break
+        from tablefull.live.streams import guarded
+
+        stream = again()
+        try:
+            # Not closed here: the member's stream reads through it.
+            tar = _tar(stream)
+            for at, info in enumerate(tar):
+                if at == index:
+                    file = tar.extractfile(info)
+                    data = sum(size for _, size in getattr(info, "sparse", None) or [(0, info.size)])
+                    return guarded(file or io.BytesIO(), stream, data, "tar", info.name, notes)
+        except tarfile.TarError as error:
+            raise Unreadable(name, f"the archive breaks off ({error})", "copy it again") from None
         return io.BytesIO()
 
     return opened
@@ -154,12 +188,20 @@ def zip_members(stream: BinaryIO, name: str, notes: list[Unread], wanted: Callab
 
 
 def _zipped(archive: "zipfile.ZipFile", info: "zipfile.ZipInfo", notes: list[Unread]) -> Callable[[], BinaryIO]:
-    from tablefull.live.streams import FREE_BYTES, RATIO
+    import zipfile
+
+    from tablefull.live.streams import FREE_BYTES, RATIO, guarded
 
     def opened() -> BinaryIO:
         if info.file_size > FREE_BYTES and info.file_size > RATIO * max(1, info.compress_size):
             notes.append(Unread(Origin(info.filename, 0, ""), f"it unfolds to more than {RATIO} times its size"))
             return io.BytesIO()
-        return archive.open(info)  # type: ignore[return-value]
+        try:
+            source = archive.open(info)
+        except (zipfile.BadZipFile, RuntimeError) as error:
+            raise Unreadable(
+                info.filename, f"it cannot be unpacked ({error})", "unpack it and name the folder"
+            ) from None
+        return guarded(source, io.BytesIO(), info.compress_size, "zip", info.filename, notes)
 
     return opened

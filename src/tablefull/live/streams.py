@@ -118,6 +118,19 @@ class _Unfolded(io.RawIOBase):
         super().close()
 
 
+def guarded(
+    source: IO[bytes], below: IO[bytes], packed_bytes: int, codec: str, name: str, notes: list[Unread]
+) -> BinaryIO:
+    """A member of an archive, which ends, with a note, where the archive breaks off or unfolds too far.
+
+    ``below`` is closed with it; ``packed_bytes`` is the room it takes in the archive. Unreadable where not one byte
+    can be had.
+    """
+    packed = Joined(b"", below)
+    packed.passed = packed_bytes
+    return io.BufferedReader(_Unfolded(source, packed, codec, name, notes), 128 * 1024)
+
+
 class _Recoded(io.RawIOBase):
     """UTF-16 as UTF-8."""
 

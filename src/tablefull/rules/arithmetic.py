@@ -20,7 +20,7 @@ from tablefull.kernel.timeouts import shipped_s
 from tablefull.rules.case import Case
 from tablefull.rules.fullness import fullness
 
-# Messages that share the kernel's one net_ratelimit bucket with the conntrack lines (KERNEL.md 1.3).
+# Messages that share the kernel's one net_ratelimit bucket with the conntrack lines (docs/kernel).
 SHARED_BUCKET = frozenset(
     {
         "neighbour-overflow",

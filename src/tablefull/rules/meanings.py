@@ -24,7 +24,7 @@ CAUSES: dict[str, Meaning] = {
         "nf_conntrack_count stands at nf_conntrack_max; entries are spread over many sources, ports and states; the "
         "limit is a default.",
         "A limit that was raised far above the default and is full again has another cause: look at what fills it.",
-        "docs/kernel 2.3, 4.1",
+        "docs/kernel",
     ),
     "hash-undersized": Meaning(
         "there are too few buckets for the limit, so chains are long",
@@ -33,7 +33,7 @@ CAUSES: dict[str, Meaning] = {
         "nf_conntrack_max divided by nf_conntrack_buckets is far above 4 (above 1 from 5.15 on); chain_toolong or CPU "
         "in __nf_conntrack_find_get.",
         "It does not by itself make the table full.",
-        "docs/kernel 2.3, 3.2, 8.7",
+        "docs/kernel",
     ),
     "unneeded-tracking": Meaning(
         "connection tracking is active though nothing there needs it",
@@ -42,7 +42,7 @@ CAUSES: dict[str, Meaning] = {
         "connection state, pays for entries nobody uses.",
         "No rule matches state, no NAT is configured, yet nf_conntrack_count is above 0.",
         "A stateful rule or NAT in any namespace is a need; removing tracking there breaks it.",
-        "docs/kernel 5",
+        "docs/kernel",
     ),
     "bridge-nf": Meaning(
         "bridged frames pass through iptables and connection tracking",
@@ -51,7 +51,7 @@ CAUSES: dict[str, Meaning] = {
         "connections, and its FORWARD policy can drop them.",
         "The host bridges guests; FORWARD counts far more packets than INPUT; the sysctl reads 1.",
         "Docker, Kubernetes and libvirt may rely on it for traffic between containers on one bridge.",
-        "docs/kernel 5.4",
+        "docs/kernel",
     ),
     "long-established-timeout": Meaning(
         "idle ESTABLISHED entries are kept for days",
@@ -59,7 +59,7 @@ CAUSES: dict[str, Meaning] = {
         "leave such entries behind, and they are assured, so the kernel does not evict them.",
         "Many ESTABLISHED entries with hours or days left, and far fewer sockets than entries.",
         "TIME_WAIT entries leave after two minutes; they are churn, not this.",
-        "docs/kernel 2.4, 4.3",
+        "docs/kernel",
     ),
     "time-wait-churn": Meaning(
         "short connections come at a high rate and each leaves a TIME_WAIT entry for two minutes",
@@ -67,7 +67,7 @@ CAUSES: dict[str, Meaning] = {
         "short connections a second hold 120,000 entries.",
         "Most entries are TIME_WAIT; a proxy, benchmark or client without keep-alive.",
         "'time wait bucket table overflow' is about sockets, another table with another limit.",
-        "docs/kernel 2.4",
+        "docs/kernel",
     ),
     "udp-dns-churn": Meaning(
         "UDP, DNS above all, makes a new entry for nearly every query",
@@ -75,7 +75,7 @@ CAUSES: dict[str, Meaning] = {
         "a stream. A busy resolver or tunnel fills the table without a single long connection.",
         "Most entries are udp, most of them with dport=53 or one service port.",
         "Slow lookups with room in the table are the insertion race.",
-        "docs/kernel 2.4, 8.6",
+        "docs/kernel",
     ),
     "syn-flood-or-ddos": Meaning(
         "attack traffic makes entries faster than they expire",
@@ -83,14 +83,14 @@ CAUSES: dict[str, Meaning] = {
         "Unassured entries can be evicted, but not as fast as a flood makes them.",
         "Most entries are SYN_SENT or SYN_RECV, or UNREPLIED, from very many sources; the rate jumped.",
         "'Possible SYN flooding' in the log is a full listen queue and often just a busy server.",
-        "docs/kernel 4.2",
+        "docs/kernel",
     ),
     "scan-or-p2p": Meaning(
         "one host talks to a huge number of peers: a scanner, a torrent client, a crawler",
         "A peer-to-peer program or a port scan opens an entry for each address it tries, most of which never answer.",
         "One source holds a large share of the entries, with a different destination in nearly each.",
         "Many outside sources towards one inside address are a flood or a popular service.",
-        "field reports; docs/kernel 2.4",
+        "field reports; docs/kernel",
     ),
     "half-open-or-asymmetric": Meaning(
         "one direction of the connections is not seen here, or their end was missed",
@@ -98,7 +98,7 @@ CAUSES: dict[str, Meaning] = {
         "keeps entries that no socket matches: UNREPLIED, CLOSE_WAIT, or ESTABLISHED without a reply.",
         "Many UNREPLIED or CLOSE_WAIT entries and no such sockets.",
         "SYN_SENT from very many sources at once is a flood.",
-        "docs/kernel 8.2 to 8.4",
+        "docs/kernel",
     ),
     "app-connection-loop": Meaning(
         "a program opens connections in a tight loop or leaks them",
@@ -114,7 +114,7 @@ CAUSES: dict[str, Meaning] = {
         "and its packet is dropped. The resolver waits 5 s and asks again.",
         "Lookups that take 5 s now and then, insert_failed above 0, drop and early_drop at 0.",
         "No ratio of insert_failed to insert decides: a few hundred are enough to be felt.",
-        "docs/kernel 3.2, 8.7",
+        "docs/kernel",
     ),
     "snat-port-exhaustion": Meaning(
         "source translation finds no free port, or two connections pick the same one",
@@ -122,7 +122,7 @@ CAUSES: dict[str, Meaning] = {
         "CPUs choose the same port at once, the first packet is dropped and the connection starts a second later.",
         "Connections stall by 1 s or 3 s at the start; insert_failed grows with masqueraded traffic.",
         "'Cannot assign requested address' is a local program without ports of its own.",
-        "docs/kernel 3.2, 8.7",
+        "docs/kernel",
     ),
     "expectation-table-full": Meaning(
         "the expectation table is full, which is not the entry table",
@@ -130,7 +130,7 @@ CAUSES: dict[str, Meaning] = {
         "their own, nf_conntrack_expect_max.",
         "The kernel's line says 'expectation table full'.",
         "Raising nf_conntrack_max changes nothing here.",
-        "docs/kernel 1.2, 2.1",
+        "docs/kernel",
     ),
     "kernel-leak-or-bug": Meaning(
         "entries are never freed, or the count is wrong: a bug of the kernel or of a module",
@@ -139,7 +139,7 @@ CAUSES: dict[str, Meaning] = {
         "nf_conntrack_count only grows and the listing shows far fewer entries; or the table is full seconds after "
         "boot.",
         "The count lags expired entries by up to two minutes on kernels from 4.9 on; that heals itself.",
-        "docs/kernel 2.5, 4.3",
+        "docs/kernel",
     ),
     "per-netns-or-container-limit": Meaning(
         "the limit belongs to a container or namespace, or may not be written there",
@@ -148,7 +148,7 @@ CAUSES: dict[str, Meaning] = {
         "'operation not supported', 'permission denied' or 'read-only file system' on a conntrack setting inside a "
         "container.",
         "A key that does not exist yet at boot is an order of module loading.",
-        "docs/kernel 2.2",
+        "docs/kernel",
     ),
     "config-overwritten": Meaning(
         "the setting did not stick: written too early, or written again by something else",
@@ -157,7 +157,7 @@ CAUSES: dict[str, Meaning] = {
         "A value in a file that is not the value in force; 'No such file or directory' from sysctl at boot; "
         "close_wait at 3600.",
         "A write refused inside a container is a matter of namespaces.",
-        "docs/kernel 2.1; systemd/systemd#1113",
+        "docs/kernel; systemd/systemd#1113",
     ),
     "cloud-allowance": Meaning(
         "the cloud instance's own connection allowance refuses packets, outside the kernel",
@@ -181,7 +181,7 @@ CAUSES: dict[str, Meaning] = {
         "helpers by themselves and 6.0 removed the switch.",
         "The kernel's line about automatic helper assignment, 'No such helper', or 'nf_ct_sip: dropping packet'.",
         "It has nothing to do with how many entries there are.",
-        "docs/kernel 2.1",
+        "docs/kernel",
     ),
     "stale-nat-entries": Meaning(
         "old entries outlive their endpoint and keep sending traffic there",
@@ -189,7 +189,7 @@ CAUSES: dict[str, Meaning] = {
         "coming, every packet renews the entry and none reaches the new endpoint.",
         "Traffic recovers when the entry is deleted; slow senders recover by themselves, busy ones never.",
         "The table need not be anywhere near full.",
-        "docs/kernel 8.1",
+        "docs/kernel",
     ),
     "invalid-out-of-window": Meaning(
         "packets are called INVALID, and are dropped or pass untranslated and are answered with RST",
@@ -197,7 +197,7 @@ CAUSES: dict[str, Meaning] = {
         "entry: rules may drop it, and NAT does not translate it.",
         "'Connection reset by peer' under load with large transfers; ctstate INVALID rules counting.",
         "The entry exists; the table is not full.",
-        "docs/kernel 8.4, 8.5",
+        "docs/kernel",
     ),
     "memory-pressure": Meaning(
         "memory for the table could not be had as asked",
@@ -205,7 +205,7 @@ CAUSES: dict[str, Meaning] = {
         "entry allocations drop packets and move the drop counter without the table-full line.",
         "Page allocation failures, 'falling back to vmalloc', drop rising while count is below the limit.",
         "A limit that is reached is not a lack of memory.",
-        "docs/kernel 1.2, 3.2",
+        "docs/kernel",
     ),
     "not-conntrack": Meaning(
         "this is something else that looks alike",
@@ -213,6 +213,6 @@ CAUSES: dict[str, Meaning] = {
         "of their own and print similar lines, and 'callbacks suppressed' is shared by all of them.",
         "The line names the other table.",
         "A conntrack line beside it makes both true.",
-        "docs/kernel 1.3",
+        "docs/kernel",
     ),
 }

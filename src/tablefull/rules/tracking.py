@@ -154,7 +154,7 @@ def tracking_without_a_rule_that_needs_it(case: Case) -> Iterator[Finding]:
 def entries_are_never_freed(case: Case) -> Iterator[Finding]:
     """Fires where count and listing drift apart, the count wrapped, or a module or kernel is known to leak entries.
 
-    Not the lag of the count behind expiry (KERNEL.md 2.5), which heals by itself within two minutes and is quiet here.
+    Not the lag of the count behind expiry (docs/kernel), which heals by itself within two minutes and is quiet here.
     """
     clues = Clues(case, "kernel-leak-or-bug")
     full = fullness(case)
