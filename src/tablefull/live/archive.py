@@ -77,7 +77,7 @@ def _tar(stream: IO[bytes]) -> "tarfile.TarFile":
 
     class Header(tarfile.TarInfo):
         @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> "Header":
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "Header":
             try:
                 info = super().frombuf(buf, encoding, errors)
             except tarfile.HeaderError as error:
