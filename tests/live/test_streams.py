@@ -124,7 +124,7 @@ def test_what_breaks_off_keeps_its_beginning_and_says_so(pack: Callable[[bytes],
 @pytest.mark.parametrize("pack", PACKERS)
 def test_a_packed_file_of_which_nothing_is_left(pack: Callable[[bytes], bytes]) -> None:
     with pytest.raises(Unreadable, match=f"the {NAMES[pack]} data break off") as raised:
-        read(pack(LINE)[:12])
+        read(pack(LINE)[:10])
     assert NAMES[pack] in raised.value.remedy
     assert "\n" not in str(raised.value)
 
@@ -242,7 +242,13 @@ def test_what_is_text_however_odd(head: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("data", "kind"),
-    [(b"", "empty"), (gzip.compress(b""), "empty"), (b"PK\x03\x04rest", "zip"), (b"\0" * 600, "text"), (LINE, "text")],
+    [
+        (b"", "empty"),
+        (gzip.compress(b"", mtime=0), "empty"),
+        (b"PK\x03\x04rest", "zip"),
+        (b"\0" * 600, "text"),
+        (LINE, "text"),
+    ],
 )
 def test_kinds(data: bytes, kind: str) -> None:
     assert read(data) == (kind, b"" if kind == "empty" else data, [])
