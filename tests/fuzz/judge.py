@@ -1,7 +1,7 @@
 """What holds for any text: it is read, judged by every rule, and nothing breaks."""
 
 from tablefull.facts.origin import Fact
-from tablefull.parsers.reader import Reader
+from tablefull.parsers.reader import BROKE, Reader
 from tablefull.rules.case import Case
 from tablefull.rules.engine import run
 
@@ -11,6 +11,8 @@ def judge(text: str) -> None:
     reader = Reader()
     reader.document("-", text.splitlines())
     snapshot = reader.snapshot
+    broke = [one for one in snapshot.unread if one.why.startswith(BROKE)]
+    assert not broke, broke[0]
     length = text.count("\n") + len(text.splitlines()) + 1
     for host in snapshot.hosts:
         assert host.name

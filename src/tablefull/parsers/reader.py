@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from tablefull.facts.entry import Composition, Entry
 from tablefull.facts.host import KernelRelease
 from tablefull.facts.kernel_log import LogLine
-from tablefull.facts.origin import Fact
+from tablefull.facts.origin import Fact, Origin
 from tablefull.facts.snapshot import HostFacts, Snapshot, Unread
 from tablefull.parsers import hosts, prompt, sysctl
 from tablefull.parsers.block import Context, Line, Read
@@ -20,6 +20,8 @@ from tablefull.parsers.pattern import lazy
 from tablefull.parsers.registry import ROWS, Row
 
 ANONYMOUS = "this host"
+BROKE = "the parser of this format broke on it"
+MAX_HOSTS = 500  # named apart in one reading; what later ones say goes to the last of them
 MAX_UNREAD = 100  # reported in full; more are counted in one closing line
 MAX_PROSE = 4000  # lines of prose of one host that are kept and searched: nobody writes more
 _MACHINE = lazy(r"\s{0,8}(?:[\w./-]{2,80}\s{0,8}[=:]\s{0,8}-?\d[\d.]*$|\[\s{0,8}\d{1,9}\.\d{3,9}\]\s\S*conntrack)")
@@ -66,6 +68,8 @@ class Reader:
         self._parsers: dict[str, Parser] = {}
         self._host: HostFacts | None = None
         self._named: dict[str, HostFacts] = {host.name.lower(): host for host in self.snapshot.hosts}
+        self._crowded = False
+        self._has_nodename: set[int] = set()
         self._nodenames: dict[str, HostFacts] = {}
         self._placed: dict[str, HostFacts] = {}
         self._first: HostFacts | None = None  # the machine a paste begins with before it names any
@@ -81,6 +85,12 @@ class Reader:
         return self._host
 
     def _add(self, name: str, role: str) -> HostFacts:
+        if len(self.snapshot.hosts) >= MAX_HOSTS:
+            if not self._crowded:
+                self._crowded = True
+                why = f"more than {MAX_HOSTS} machines are named; what later ones say is kept with {name}'s predecessor"
+                self.snapshot.unread.append(Unread(Origin("-", 0, name), why))
+            return self.snapshot.hosts[-1]
         host = HostFacts(name=name, role=role)
         self.snapshot.hosts.append(host)
         self._named[name.lower()] = host
@@ -129,12 +139,13 @@ class Reader:
         known = self._nodenames.get(name) or self._named.get(name.lower())
         if known is None:
             known = self._current()
-            if known in self._nodenames.values():
+            if id(known) in self._has_nodename:
                 container = len(name) == 12 and not name.strip("0123456789abcdef")
                 known = self._add(name, "container" if container else "unknown")
             elif known.name == ANONYMOUS:
                 self._rename(known, name)
         self._nodenames[name] = known
+        self._has_nodename.add(id(known))
         return known
 
     # -- lines
@@ -198,10 +209,17 @@ class Reader:
             if parser is None:
                 parser = cast(Parser, import_module(f"tablefull.parsers.{row.module}"))
                 self._parsers[row.module] = parser
-            read = parser.read(lines, at, context)
+            read = self._parsed(parser, row, lines, at, context)
             if read is not None:
                 return read, row
         return None, None
+
+    def _parsed(self, parser: Parser, row: Row, lines: Sequence[Line], at: int, context: Context) -> Read | None:
+        """What the parser says; a parser that breaks costs the one line it broke on, which is reported, and no more."""
+        try:
+            return parser.read(lines, at, context)
+        except Exception as error:  # noqa: BLE001  whatever the defect is, the rest of the evidence is read
+            return Read(1, [], [(lines[at], f"{BROKE} ({row.module}: {type(error).__name__}); please report the line")])
 
     def _typed(self, typed: prompt.Prompt, line: Line, context: Context) -> None:
         if self._back:

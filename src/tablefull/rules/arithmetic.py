@@ -257,18 +257,15 @@ def _chains(case: Case) -> Iterator[Reckoning]:
 
 def _memory(case: Case) -> Iterator[Reckoning]:
     limit = case.max
-    for slab in case.of(Slab):
-        if slab.name in ("nf_conntrack", "ip_conntrack") and slab.object_bytes:
-            yield Reckoning(
-                "entries in the slab",
-                slab.active,
-                "entries",
+    for host in case.hosts:
+        caches = (one for one in host.of(Slab) if one.name in ("nf_conntrack", "ip_conntrack") and one.object_bytes)
+        slab = next(caches, None)
+        if slab is not None and slab.object_bytes:
+            how = (
                 f"{quantity(slab.active)} of {quantity(slab.total)} objects of {slab.object_bytes} bytes are in use: "
-                f"{mebibytes(slab.total * slab.object_bytes)}",
-                "shown",
-                _host(case, slab.origin),
-                (slab.origin,),
+                f"{mebibytes(slab.total * slab.object_bytes)}"
             )
+            yield Reckoning("entries in the slab", slab.active, "entries", how, "shown", host.name, (slab.origin,))
     if limit is None or not limit.number:
         return
     buckets = (

@@ -37,9 +37,7 @@ SHIPPED_LIMITS = frozenset(
 )
 SMALLEST_CHOSEN = 65536  # below it a limit is a small machine's default or a router's, whoever wrote it down
 LARGE_LIMIT = 500_000  # above every default: somebody raised it, so "raise it" has been tried
-LONG_CHAIN = (
-    16.0  # mean nodes a bucket from which lookups cost visibly; inserts are refused at 8..31 on 5.15..6.2
-)
+LONG_CHAIN = 16.0  # mean nodes a bucket from which lookups cost visibly; inserts are refused at 8..31 on 5.15..6.2
 _LOAD = "connections|threads|containers|flood|requests|clients|under load|busy|scan|copies"
 COMMON_DEFAULTS = (65536, 131072, 262144)  # docs/kernel; 131072 is kube-proxy's floor
 NEAR_LIMIT = 0.75  # the share at which node-mixin's alert fires (PEERS.md)
