@@ -174,6 +174,9 @@ def _uptime(case: Case) -> Iterator[Reckoning]:
 
 def _limit(case: Case) -> Iterator[Reckoning]:
     limit = case.max
+    if limit is not None and limit.number == 0:
+        how = "0 means no limit at all, up to 6.18; from 6.19 on it is refused"
+        yield Reckoning("limit", 0, "entries", how, "version", _host(case, limit.origin), (limit.origin,))
     if limit is None or not limit.number:
         return
     number, host = limit.number, _host(case, limit.origin)

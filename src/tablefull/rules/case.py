@@ -210,7 +210,8 @@ class Case:
     @cached_property
     def told(self) -> bool:
         """Whether a person says something in the evidence; a collected host and bare listings say nothing."""
-        return any(len(origin.text.split()) >= SENTENCE_WORDS for host in self.hosts for origin in host.prose)
+        lines = (origin.text.strip() for host in self.hosts for origin in host.prose)
+        return any(len(line.split()) >= SENTENCE_WORDS and line[0] not in "(#;[" for line in lines)
 
     @cached_property
     def _lines(self) -> list[Origin]:

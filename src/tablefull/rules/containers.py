@@ -39,7 +39,7 @@ def refused_or_limited_inside_a_container(case: Case) -> Iterator[Finding]:
         )
     ]
     container = case.said(
-        "lxc|lxd|kind|k3d|minikube|docker|container|openvz|virtuozzo|podman|unprivileged|rootless|nested|dind|"
+        "lxc|lxd|nspawn|kind|k3d|minikube|docker|container|openvz|virtuozzo|podman|unprivileged|rootless|nested|dind|"
         "microk8s|kubernetes-in-docker|snap"
     )
     if refused:
@@ -57,7 +57,8 @@ def refused_or_limited_inside_a_container(case: Case) -> Iterator[Finding]:
         "conntrack*read-only file system|conntrack_max*permission denied|conntrack*permission denied|"
         "read-only*conntrack|conntrack*read-only|sysfs*read-only|crashes*hashsize|hashsize*crash|"
         "hashsize in the container|tries to update*hashsize|tries to set*hashsize|cannot be changed*container|"
-        "not namespaced*conntrack|conntrack*not namespaced|cannot change*conntrack|can't change*conntrack|cannot "
+        "not namespaced*conntrack|conntrack*not namespaced|may not write under /sys|cannot write under /sys|cannot "
+        "change*conntrack|can't change*conntrack|cannot "
         "write*conntrack|may not write*conntrack|not allowed to*conntrack|cannot set*conntrack_max|conntrack_max*not "
         "allowed|"
         "unknown sysctl*conntrack|sysctl*not in a separate|forbidden sysctl|unsafe sysctl",

@@ -30,6 +30,7 @@ _STATED = (
     "goes up until it meets|count climbs until|count rises until|"
     ""
     "reach the number of connections that|number of tracked connections*reached|"
+    "overflow the conntrack|overflows the conntrack|overflowing the conntrack|"
     "conntrack table*full|conntrack tables*full|conntrack table*fills|conntrack table*filled|"
     "conntrack table*exhaust|conntrack table*overflow|conntrack*is full|conntrack was full|conntrack became full|"
     "conntrack full|conntrack exhaust|conntrack overflow|tracking table*full|tracking table*exhaust|"

@@ -184,7 +184,8 @@ def an_entry_outlives_its_endpoint(case: Case) -> Iterator[Finding]:
     clues.said(
         0.6,
         "deleting the entries heals it",
-        "conntrack -d|deleting those entries|deleting the entries|deleting the entry|delete the entry|remove the "
+        "conntrack -d|if i delete it|when i delete it|delete it and|state created before|deleting those "
+        "entries|deleting the entries|deleting the entry|delete the entry|remove the "
         "entry|removing the entry|clearing the entry|conntrack --delete|flushing "
         "conntrack|flush*conntrack|delet*conntrack entr|"
         "clearing*conntrack|conntrack -f",
@@ -193,13 +194,15 @@ def an_entry_outlives_its_endpoint(case: Case) -> Iterator[Finding]:
         0.3, "UDP is concerned", "udp|sip|asterisk|voip|wireguard|openvpn|syslog|statsd|dns*same source port"
     )
     again = case.said(
-        "link down|link has been down|ppp link|been down|wan*down|modem|dhcp|kill|new backend|zero endpoints|cable|is "
+        "deleted|successor|is deployed|deploy a|link down|link has been down|ppp link|been "
+        "down|wan*down|modem|dhcp|kill|new backend|zero endpoints|cable|is "
         "back|came back|comes back|goes down|outage|moved|restart|start "
         "it|stop/start|started again|start*again|recreat|redeploy|reboot|replaced|killed|drained|"
         "failover|reconnect|new pod|new ip|moves to|switch|upgrade|update|rescheduled|changes"
     )
     lost = case.said(
-        "never succeeds|is lost, and|registration is lost|keeps failing|never recovers|does not heal|never "
+        "nothing reaches|no traffic reaches|reaches nothing|never succeeds|is lost, and|registration is lost|keeps "
+        "failing|never recovers|does not heal|never "
         "heals|sending into "
         "nothing|never gets a packet|still lost|are lost|stays like that|stays the same|remains like|keeps going "
         "to|keep going to|nothing comes "

@@ -118,7 +118,7 @@ def one_host_with_very_many_peers(case: Case) -> Iterator[Finding]:
         "a peer-to-peer program is named",
         "bittorrent|torrent|rtorrent|emule|amule|edonkey|kademlia|p2p|peer-to-peer|peer to peer|ipfs|dht|gnutella|"
         " bt.| bt |bt下载|utorrent|transmission-daemon|transmission client|qbittorrent|deluge|aria2|xunlei|迅雷|"
-        " thunder |syncthing|bitcoin|ethereum|geth|libp2p|bee node|storj|filecoin|helium|chia |monero|solana|"
+        " thunder |syncthing|bitcoin|ethereum|geth|libp2p|bee node|storj|filecoin|chia |monero|solana|"
         "tor relay|tor exit|tor node|onion|i2p|freenet|retroshare|zeronet|soulseek|acestream|pplive|pcdn|nodes network|"
         "thousands of peers|hundreds of peers|many peers|number of peers",
     )
