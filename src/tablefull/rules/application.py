@@ -152,7 +152,7 @@ def a_helper_is_missing_or_in_the_way(case: Case) -> Iterator[Finding]:
         yield clues.finding(
             *(
                 ("unload-modules", "attach-helper-explicitly")
-                if drops
+                if drops or (not off and case.said("sip alg| alg |3cx|pbx|freeswitch|asterisk"))
                 else ("attach-helper-explicitly", "unload-modules")
             ),
             severity="info" if off else "degraded",
