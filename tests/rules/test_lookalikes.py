@@ -31,6 +31,7 @@ LINES = {
     "count-lag": "conntrack -C shows 812, and the count falls at once when I list the table.",
     "refused": "curl: (7) Failed to connect: Connection refused",
     "own-conntrack": "The nebula overlay keeps connections of its own in user space.",
+    "kernel-warning": "[771.2] WARNING: CPU: 1 PID: 88 at net/core/dst.c:285 dst_release+0x45/0x60()",
     "cpu-or-network": "ethtool -S: rx_missed_errors: 99211",
 }
 

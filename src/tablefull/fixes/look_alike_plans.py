@@ -181,6 +181,13 @@ REMEDIES: tuple[Remedy, ...] = (
         "netns",
     ),
     Remedy(
+        ("kernel-warning",),
+        "Read which part of the kernel warns, and update it",
+        "a trace names the function and module that noticed the fault; tables and limits have no part in it",
+        "A newer kernel may change other things too.",
+        ("dmesg | grep -A 25 'cut here' | head -60", "uname -r"),
+    ),
+    Remedy(
         ("ipvs",),
         "Keep idle connections alive through IPVS",
         "IPVS drops what is idle for its own timeout, 900 s for TCP by default, whatever conntrack's is",

@@ -218,7 +218,8 @@ class Case:
         seen: dict[tuple[str, int], Origin] = {}
         for host in self.hosts:
             for origin in host.prose:
-                seen.setdefault((origin.source, origin.line), origin)
+                if "Modules linked in:" not in origin.text:  # a trace names every module there is
+                    seen.setdefault((origin.source, origin.line), origin)
             for origin in host.typed:
                 if "/proc/sys" not in origin.text and "sysctl" not in origin.text:
                     seen.setdefault((origin.source, origin.line), origin)

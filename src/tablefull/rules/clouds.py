@@ -83,7 +83,9 @@ def the_ebpf_map_refuses_entries(case: Case) -> Iterator[Finding]:
     clues.said(
         0.9,
         "Cilium could not insert into its connection-tracking map",
-        "conntrack map*flood|conntrack map*grow|ct map*grow|map insertion failed|cilium agent conntrack table full|ct "
+        "conntrack map*flood|conntrack map*grow|ct map*grow|connection tracking map*full|connection tracking map "
+        "becomes|lru pushes out|lru based conntrack|ct entries|fill the ct table|size the ct map|ct map|map insertion "
+        "failed|cilium agent conntrack table full|ct "
         "map*full|conntrack map*full|"
         "conntrack table*cilium*full|bpf conntrack*full|cilium_ct*full|bpf*map*full|"
         "update ct*argument list too long|conntrack_map|ct_map",

@@ -31,7 +31,8 @@ _STATED = (
     ""
     "reach the number of connections that|number of tracked connections*reached|"
     "overflow the conntrack|overflows the conntrack|overflowing the conntrack|"
-    "conntrack table*full|conntrack tables*full|conntrack table*fills|conntrack table*filled|"
+    "out of space in the conntrack|out of space in*conntrack table|conntrack table*full|conntrack "
+    "tables*full|conntrack table*fills|conntrack table*filled|"
     "conntrack table*exhaust|conntrack table*overflow|conntrack*is full|conntrack was full|conntrack became full|"
     "conntrack full|conntrack exhaust|conntrack overflow|tracking table*full|tracking table*exhaust|"
     "tracking table*overflow|tracking table*fills|connection table is full|connection table*full|"
@@ -70,7 +71,9 @@ _OTHER_TABLES = (
 ).split("|")  # fmt: skip
 _EBPF = (
     "map insertion failed|cilium agent conntrack table full|cilium agent nat table full|conntrack map*full|"
-    "ct map*full|cilium*ct*full|map pressure*100%|map pressure*at 1.0|bpf*ct*full|cilium_ct*full|bpf "
+    "ct map*full|cilium*ct*full|cilium*connection tracking map*full|cilium*map becomes full|fill the ct table|ct "
+    "table*fills|cilium*conntrack table*full|lru*conntrack map*full|lru based conntrack map*full|map "
+    "pressure*100%|map pressure*at 1.0|bpf*ct*full|cilium_ct*full|bpf "
     "conntrack*full|ct table*full|"
     "update ct*argument list too long|conntrack map*pressure*1"
 ).split("|")  # fmt: skip

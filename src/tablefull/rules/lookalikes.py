@@ -187,6 +187,13 @@ LOOK_ALIKES: tuple[LookAlike, ...] = (
         0.6,
     ),
     LookAlike(
+        "kernel-warning",
+        "the kernel prints a warning or an oops with its trace: a defect of the part it names",
+        (),
+        ("cut here ]|warning: cpu:|kernel bug at|bug: unable to handle|general protection fault|rcu_sched detected",),
+        0.75,
+    ),
+    LookAlike(
         "cpu-or-network",
         "the network card or a CPU is overrun, before tracking sees the packet",
         (),

@@ -85,6 +85,8 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
         _weigh_signs(case, clues)
         if not clues:
             return
+    if full.state == "yes" and full.table == "cilium":
+        return  # another table with a limit of its own
     if full.state == "yes":
         clues.add(0.45, full.how, *full.evidence[:2], basis=full.basis)
     if near and occupancy is not None and full.state != "yes" and limit is not None:
