@@ -51,9 +51,20 @@ def test_loss_shared_with_another_message() -> None:
 
 
 def test_few_lines_and_no_suppressed_one_are_the_count() -> None:
-    told = lost("[100.0] nf_conntrack: table full, dropping packet\n[102.0] nf_conntrack: table full, dropping packet")
+    line = "nf_conntrack: table full, dropping packet"
+    told = lost("\n".join(f"[{second}.0] {line}" for second in (100, 102, 104)))
     assert told is not None
-    assert (told.dropped_packets_min, told.dropped_packets_estimate, told.basis) == (2, 2, "shown")
+    assert (told.dropped_packets_min, told.dropped_packets_estimate, told.basis) == (3, 3, "shown")
+
+
+@pytest.mark.parametrize("command", ["", "$ dmesg | tail -n 4\n", "$ dmesg | grep conntrack\n"])
+def test_an_excerpt_shows_at_least_its_lines(command: str) -> None:
+    line = "nf_conntrack: table full, dropping packet"
+    told = lost(command + "\n".join(f"[{second}.0] {line}" for second in ((100, 102, 104) if command else (100, 102))))
+    assert told is not None
+    assert told.basis == "unknown"
+    assert told.rate_per_s is None
+    assert "excerpt" in told.how
 
 
 def test_no_line_no_loss() -> None:

@@ -134,3 +134,31 @@ def test_shown_memory_beats_stated() -> None:
 )
 def test_an_empty_case_has_nothing(need: str) -> None:
     assert not case("").has(need)
+
+
+def test_a_count_is_compared_with_the_limit_of_its_own_host() -> None:
+    case = Case(
+        read_text(
+            "root@lb1:~# sysctl net.netfilter\nnet.netfilter.nf_conntrack_count = 41022\n"
+            "net.netfilter.nf_conntrack_max = 1048576\nroot@lb2:~# sysctl net.netfilter\n"
+            "net.netfilter.nf_conntrack_count = 65536\nnet.netfilter.nf_conntrack_max = 65536\n"
+        )
+    )
+    assert [(host.name, count, limit) for host, count, limit in case.readings] == [
+        ("lb1", 41022, 1048576),
+        ("lb2", 65536, 65536),
+    ]
+    assert case.occupancy == 1.0
+    assert case.max is not None
+    assert case.max.number == 65536
+
+
+def test_a_boot_log_says_nothing_about_dns_or_disks() -> None:
+    case = Case(
+        read_text(
+            "[    1.100000] Key type dns_resolver registered\n[    0.200000] pci: [mem 0x4000000000-0x400007ffff]\n"
+            "[    0.300000] Speculative Return Stack Overflow: IBPB-extending microcode not applied!\n"
+            "fs.epoll.max_user_watches = 5491511\n"
+        )
+    )
+    assert case.said("dns|not applied|max_user_watches|overflow") is None

@@ -93,3 +93,10 @@ def test_what_was_shown_is_not_asked_again() -> None:
 
 def test_no_finding_and_no_snapshot() -> None:
     assert next_steps.next_steps(Case(Snapshot()), ())
+
+
+def test_an_ip_conntrack_host_is_asked_by_its_own_names() -> None:
+    case = Case(read_text("kernel: ip_conntrack: table full, dropping packet."))
+    commands = [ask.command for ask in next_steps.next_steps(case, run(case).findings)]
+    assert any("/proc/sys/net/ipv4/netfilter/ip_conntrack_count" in command for command in commands)
+    assert not any("nf_conntrack" in command for command in commands)

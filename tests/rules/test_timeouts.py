@@ -25,7 +25,7 @@ def test_a_short_timeout_speaks_against_it() -> None:
 
 def test_a_listing_with_days_left() -> None:
     one = fired(FULL + tcp(30, "ESTABLISHED", left=390_000) + tcp(10, "TIME_WAIT"), "long-established-timeout")
-    assert "30 of 40" in one.why
+    assert "30 of the first 40" in one.why
     assert one.fixes[0] == "shorten-timeouts"
 
 

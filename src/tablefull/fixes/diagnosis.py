@@ -17,6 +17,7 @@ from tablefull.fixes import catalog
 from tablefull.fixes.plan import Plan, Situation
 from tablefull.fixes.situation import situation
 from tablefull.kernel.identity import KernelVersion, parse_release
+from tablefull.kernel.sizing import recommended_buckets
 from tablefull.rules.arithmetic import Loss, Reckoning, loss, reckon
 from tablefull.rules.case import Case
 from tablefull.rules.engine import Outcome, run
@@ -115,11 +116,29 @@ def _plans(case: Case, causes: tuple[Finding, ...]) -> tuple[Plan, ...]:
         return ()
     if len(wanted) > 1 and causes[0].fixes[:1] != ("none",):
         wanted.pop("none", None)
+    first = next(iter(wanted))
     plans = []
-    for fix, answered in list(wanted.items())[:MAX_FIXES]:
+    for fix, answered in wanted.items():
         fitted: Situation = situation(case, answered[0])
+        if fix != first and _beside_the_point(fix, fitted):
+            continue
         plans.append(catalog.make(fix, fitted, tuple(cause.cause for cause in answered)))
+        if len(plans) == MAX_FIXES:
+            break
     return tuple(plans)
+
+
+def _beside_the_point(fix: str, fitted: Situation) -> bool:
+    """A further fix that this host has no use for: kube-proxy where there is none, buckets that are enough or
+    unknown.
+    """
+    if fix == "configure-kube-proxy":
+        return fitted.orchestrator != "kubernetes"
+    if fix == "raise-hashsize":
+        if fitted.buckets is None or fitted.max is None:
+            return True
+        return fitted.buckets >= (recommended_buckets(fitted.max, fitted.kernel).value or fitted.max)
+    return False
 
 
 def _severity(full: Fullness, causes: tuple[Finding, ...]) -> Severity:

@@ -98,7 +98,7 @@ def situation(case: Case, finding: Finding) -> Situation:
         else None,
         table=full.table,
         container=finding.cause == "per-netns-or-container-limit",
-        ip_conntrack=case.said("ip_conntrack") is not None and case.said("nf_conntrack") is None,
+        ip_conntrack=case.old_stack,
         look_alike=finding.look_alike,
         component="cilium" if case.said("cilium") else "pf_ring" if case.said("pf_ring") else None,
     )

@@ -24,6 +24,13 @@ BROKE = "the parser of this format broke on it"
 MAX_HOSTS = 500  # named apart in one reading; what later ones say goes to the last of them
 MAX_UNREAD = 100  # reported in full; more are counted in one closing line
 MAX_PROSE = 4000  # lines of prose of one host that are kept and searched: nobody writes more
+_OTHER_SETTING = lazy(r"\s{0,4}[a-z][\w-]{0,40}(?:\.[\w@:/-]{1,60}){1,8}\s{0,4}=\s")
+_STAMPED = lazy(r"(?:<\d{1,3}>)?\[\s{0,8}\d{1,9}\.\d{3,9}\]|.{0,80}\skernel:\s\[\s{0,8}\d{1,9}\.\d{3,9}\]")
+# What a kernel message must hold to be searched for phrases; a boot log is full of words that mean something else.
+_TELLING = (
+    "conntrack", "nf_ct", "nf_nat", "nf_tables", "xt_", "x_tables", "ip_tables", "Route cache", "link up",
+    "link becomes",    "Link is", "WARNING: CPU", "cut here", "BUG:", "bridge", "SYN", "TCP", "arp",
+)  # fmt: skip
 _MACHINE = lazy(r"\s{0,8}(?:[\w./-]{2,80}\s{0,8}[=:]\s{0,8}-?\d[\d.]*$|\[\s{0,8}\d{1,9}\.\d{3,9}\]\s\S*conntrack)")
 _CONFIGURATION = (
     "sysctl.conf",
@@ -275,8 +282,11 @@ class Reader:
     def _prose(self, line: Line, context: Context) -> None:
         host = self._current()
         text = line.text
+        if _OTHER_SETTING.match(text) or (_STAMPED.match(text) and not any(word in text for word in _TELLING)):
+            return  # a setting or a kernel message about something else: read, and of no use here
         if len(text) < 400 and _MACHINE.match(text):
             self._unread(line, context, "looks like machine output; no parser knows this line")
+            return
         if context.path is not None and "log" not in context.path:
             return  # a file of a tree or a bundle is machine output: nobody tells anything in it
         if len(host.prose) >= MAX_PROSE:

@@ -7,12 +7,16 @@ from tablefull.rules.clues import Clues
 from tablefull.rules.finding import Ask, Finding
 from tablefull.rules.fullness import fullness, relevance
 from tablefull.rules.rule import rule
+from tablefull.rules.traffic import talker
 
 ASK_EXPECT = Ask(
     "How many expectations are there, and how many may there be?",
     "wc -l < /proc/net/nf_conntrack_expect; cat /proc/sys/net/netfilter/nf_conntrack_expect_max",
     "only expectations count against that limit; entries have their own",
 )
+
+
+FEW_DESTINATIONS = 0.1  # of the listed rows: a program that calls the same few, no scan
 
 
 @rule("app-connection-loop", needs=("text",))
@@ -58,6 +62,12 @@ def a_program_reconnects_or_leaks(case: Case) -> Iterator[Finding]:
         "start one or two more|started*fills|starting*fills|when*is running*fills|as long as*is running|"
         "hour after starting|开启*后|没退出的",
     )
+    found = talker(case)
+    if found is not None:
+        table = next(one for _, one in case.compositions if one.first == found[2])
+        if len(table.by_destination) <= FEW_DESTINATIONS * table.rows:
+            why = f"{found[0]} holds {found[1]:.0%} of the listed entries, to {len(table.by_destination)} addresses"
+            clues.add(0.65, why, found[2])
     clues.said(
         0.5,
         "CLOSE_WAIT sockets pile up in a program",

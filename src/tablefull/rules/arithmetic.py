@@ -14,11 +14,13 @@ from tablefull.facts.host import Slab
 from tablefull.facts.kernel_log import LogLine
 from tablefull.facts.origin import Basis, Origin
 from tablefull.facts.ruleset import FwChain
+from tablefull.facts.settings import Setting
 from tablefull.facts.snapshot import HostFacts
 from tablefull.kernel import ratelimit, sizing
 from tablefull.kernel.timeouts import shipped_s
 from tablefull.rules.case import Case
 from tablefull.rules.fullness import fullness
+from tablefull.rules.sizing import SHIPPED_LIMITS
 
 # Messages that share the kernel's one net_ratelimit bucket with the conntrack lines (docs/kernel).
 SHARED_BUCKET = frozenset(
@@ -39,6 +41,8 @@ SMALL_DOM0_BYTES = 1 << 30  # Dom0 is usually given 0.5 to 1 GiB, so a table's m
 HANDSHAKE_BYTES = (40, 64)  # IPv4 TCP segment without data: 40 bytes, 52 with timestamps, 60 with a SYN's options
 RECENT_PACKETS = 5_000_000  # half a day of the busiest service in the reports seen; more says nothing about "recently"
 _ENTRY_MAKERS = ("hit", "request", "query", "connection", "message", "packet")  # each can be an entry of its own
+_UNITS_S = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"), (0.0, "s"))
+FEW_LINES = 2  # so few lines are what somebody copied, not what a log holds
 _TIMEOUTS = ("syn_recv", "fin_wait", "time_wait", "close_wait", "established")
 
 
@@ -96,13 +100,20 @@ def loss(case: Case) -> Loss | None:
         if estimate is not None:
             evidence = tuple(line.origin for line in lines if line.kind in ("table-full", "suppressed"))[:6]
             exact = estimate.dropped_estimate == estimate.dropped_min
+            typed = " ".join(one.text for one in host.typed)
+            excerpt = exact and (len(evidence) <= FEW_LINES or any(word in typed for word in ("tail", "head", "grep")))
             basis: Basis = "shown" if exact else "version" if case.kernel else "unknown"
+            how = estimate.how
+            if excerpt:
+                seen = "1 line" if estimate.dropped_min == 1 else f"{estimate.dropped_min} lines"
+                how = f"{seen} shown, each one packet for certain; an excerpt does not show how many more there were"
+                basis = "unknown"
             return Loss(
                 estimate.dropped_min,
                 estimate.dropped_estimate,
-                estimate.window_s,
-                estimate.rate_per_s,
-                estimate.how,
+                None if excerpt else estimate.window_s,
+                None if excerpt else estimate.rate_per_s,
+                how,
                 basis,
                 evidence,
             )
@@ -151,6 +162,7 @@ def reckon(case: Case) -> list[Reckoning]:
     return [
         *_uptime(case),
         *_limit(case),
+        *_occupancy(case),
         *_chains(case),
         *_memory(case),
         *_littles_law(case),
@@ -169,7 +181,17 @@ def _uptime(case: Case) -> Iterator[Reckoning]:
         if stamped:
             uptime_s, origin = stamped[-1]
             how = f"the stamp {uptime_s:.0f} s is {duration(uptime_s)} after boot"
-            yield Reckoning("uptime", uptime_s / 86400, "days", how, "shown", host.name, (origin,))
+            size, unit = next(one for one in _UNITS_S if uptime_s >= one[0])
+            yield Reckoning("uptime", uptime_s / (size or 1.0), unit, how, "shown", host.name, (origin,))
+
+
+def _occupancy(case: Case) -> Iterator[Reckoning]:
+    """Each host's count over its own limit."""
+    for host, count, limit in case.readings:
+        lines = [one for one in host.of(Setting) if one.name in ("nf_conntrack_count", "nf_conntrack_max")]
+        how = f"{quantity(count)} of {quantity(limit)} entries are in use"
+        evidence = tuple(one.origin for one in lines[:2])
+        yield Reckoning("occupancy", 100 * count / limit, "%", how, "shown", host.name, evidence)
 
 
 def _limit(case: Case) -> Iterator[Reckoning]:
@@ -198,7 +220,10 @@ def _limit(case: Case) -> Iterator[Reckoning]:
         )
     else:
         own = sizing.max_is_default(number, None, case.kernel)
-        if own.value is False:
+        if number in SHIPPED_LIMITS:
+            how = f"{quantity(number)} is a value that a kernel, kube-proxy or a firmware sets by itself"
+            yield Reckoning("limit", number, "entries", how, own.basis, host, (limit.origin,))
+        elif own.value is False:
             parts = _as_sum(number)
             yield Reckoning(
                 "limit",
@@ -220,17 +245,6 @@ def _limit(case: Case) -> Iterator[Reckoning]:
                 host,
                 (limit.origin,),
             )
-    if case.counts:
-        top = max(case.counts, key=lambda reading: reading[0])
-        yield Reckoning(
-            "occupancy",
-            100 * top[0] / number,
-            "%",
-            f"{quantity(top[0])} of {quantity(number)} entries are in use",
-            "shown",
-            host,
-            (top[1], limit.origin),
-        )
 
 
 def _as_sum(number: int) -> str:

@@ -85,4 +85,7 @@ def bridged_traffic_is_tracked(case: Case) -> Iterator[Finding]:
             fixes: tuple[str, ...] = ("notrack", "raise-max", "disable-bridge-nf")
         else:
             fixes = ("disable-bridge-nf", "unload-modules", "notrack")
+        if case.said("pve-firewall|pve firewall|pvefw"):
+            clues.against(0.5)  # Proxmox filters its guests through these very hooks
+            fixes = ("raise-max", "shorten-timeouts", "notrack")
         yield clues.finding(*fixes, host=dom0.name if dom0 else None, confirm=(ASK_BRIDGE,))

@@ -37,6 +37,8 @@ _STANDINGS = {"shown": 0, "commanded": 1, "stated": 2, "configured": 3}
 _NO_SENTENCES = (
     CpuCounters, EntryStates, NetCounter, SocketStates, Memory, Slab, Module, FwChain, FwListing, FwRule,
 )  # fmt: skip
+# Messages whose own words the phrases look for; of the others the kind says everything.
+_SPOKEN = ("ct-invalid", "helper-off", "bridge-filtering")
 # What an input is called in a rule's ``needs`` and which facts provide it.
 _INPUTS: dict[str, tuple[type[Fact], ...]] = {
     "log": (LogLine,),
@@ -117,6 +119,10 @@ class Case:
     @cached_property
     def max(self) -> Setting | None:
         """The limit in force, as far as it was seen."""
+        if self.readings:
+            fullest = max(self.readings, key=lambda one: one[1] / one[2])[0]
+            found = [s for s in fullest.of(Setting) if s.name == "nf_conntrack_max" and _in_force(s)]
+            return min(found, key=lambda s: _STANDINGS[s.standing])
         found = [s for s in self.settings("nf_conntrack_max") if s.number is not None and s.standing != "configured"]
         return min(found, key=lambda s: _STANDINGS[s.standing], default=None)
 
@@ -133,13 +139,9 @@ class Case:
         return [(one.count, one.origin) for one in self.of(EntryCount) if one.how == "listed"]
 
     @cached_property
-    def occupancy(self) -> float | None:
-        """The highest count seen over the limit of the same host; None where no host shows both.
-
-        One story of a single host may have them under two names (an unlabelled paste), so there they are taken
-        together.
-        """
-        ratios: list[float] = []
+    def readings(self) -> list[tuple[HostFacts, int, int]]:
+        """For each host that shows both: its highest count and its own limit, which is never another host's."""
+        found = []
         for host in self.hosts:
             own = [one.number for one in host.of(Setting) if one.name == "nf_conntrack_max" and _in_force(one)]
             counted = [
@@ -147,7 +149,17 @@ class Case:
             ]
             counted += [one.count for one in host.of(EntryCount)]
             if counted and own and own[0]:
-                ratios.append(max(counted) / own[0])
+                found.append((host, max(counted), own[0]))
+        return found
+
+    @cached_property
+    def occupancy(self) -> float | None:
+        """The highest count seen over the limit of the same host; None where no host shows both.
+
+        One story of a single host may have them under two names (an unlabelled paste), so there they are taken
+        together.
+        """
+        ratios = [count / limit for _, count, limit in self.readings]
         if ratios:
             return max(ratios)
         readings = self.counts + self.listed
@@ -205,6 +217,13 @@ class Case:
         """The lines of the counters."""
         return tuple(row.origin for row in self.of(CpuCounters))[:4]
 
+    @cached_property
+    def old_stack(self) -> bool:
+        """Whether the evidence speaks of ip_conntrack alone: kernels up to 2.6.21."""
+        texts = [line.origin.text for line in self.of(LogLine)] + [one.spelled for one in self.of(Setting)]
+        texts += [origin.text for host in self.hosts for origin in (*host.prose, *host.typed)]
+        return any("ip_conntrack" in text for text in texts) and not any("nf_conntrack" in text for text in texts)
+
     # -- text
 
     @cached_property
@@ -225,6 +244,8 @@ class Case:
                     seen.setdefault((origin.source, origin.line), origin)
             for fact in host.facts:
                 if isinstance(fact, _NO_SENTENCES) or (isinstance(fact, Setting) and fact.standing != "stated"):
+                    continue
+                if isinstance(fact, LogLine) and not fact.quoted and fact.kind not in _SPOKEN:
                     continue
                 seen.setdefault((fact.origin.source, fact.origin.line), fact.origin)
         order = {source: number for number, source in enumerate(dict.fromkeys(source for source, _ in seen))}

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from tablefull.facts.entry import EntryCount
+from tablefull.facts.settings import Setting
 from tablefull.rules.case import Case
 from tablefull.rules.clues import Clues
 from tablefull.rules.finding import Ask, Finding
@@ -101,16 +103,14 @@ def no_free_source_port(case: Case) -> Iterator[Finding]:
         "syn*retransmit|connection timeouts|1 request in|almost every second one request|second longer|"
         "63 second*snat",
     )
-    near_ports = next(((value, where) for value, where in case.counts + case.listed if 60_000 <= value <= 65_536), None)
-    if near_ports is not None and case.max is not None and (case.max.number or 0) > 2 * near_ports[0]:
-        ports = near_ports[1]
-        clues.add(
-            0.7,
-            f"the count stops at {near_ports[0]}, which is what one address has ports for, far below the limit of "
-            f"{case.max.number}",
-            near_ports[1],
-            case.max.origin,
-        )
+    for host, count, limit in case.readings:
+        if 60_000 <= count <= 65_536 and limit > 2 * count and full.state != "yes":
+            seen = next(host.of(EntryCount), None) or next(
+                one for one in host.of(Setting) if one.name == "nf_conntrack_count"
+            )
+            ports = seen.origin
+            why = f"the count stops at {count}, which is what one address has ports for, far below the limit of {limit}"
+            clues.add(0.7, why, seen.origin)
     failed = case.counters.get("insert_failed", 0)
     if failed and (snat or ports):
         clues.add(0.5, f"insert_failed is {failed}", *case.counter_origins[:1])

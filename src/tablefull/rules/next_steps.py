@@ -6,6 +6,8 @@ never asked for; ``/proc/net/ip_tables_names`` answers the same question without
 
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from tablefull.rules.application import ASK_EXPECT
 from tablefull.rules.case import Case
 from tablefull.rules.clouds import ASK_ALLOWANCE
@@ -62,7 +64,16 @@ def next_steps(case: Case, causes: tuple[Finding, ...]) -> tuple[Ask, ...]:
     )
     steps += [ask for ask, wanted in asked if wanted]
     told = _told(case)
-    return tuple(ask for ask in dict.fromkeys(steps) if ask not in told)[:MAX_STEPS]
+    kept = [ask for ask in dict.fromkeys(steps) if ask not in told][:MAX_STEPS]
+    return tuple(_old_paths(ask) if case.old_stack else ask for ask in kept)
+
+
+def _old_paths(ask: Ask) -> Ask:
+    """The same question in the words of a kernel that has ip_conntrack (up to 2.6.21)."""
+    command = ask.command.replace("/proc/net/nf_conntrack", "/proc/net/ip_conntrack")
+    command = command.replace("/proc/net/stat/nf_conntrack", "/proc/net/stat/ip_conntrack")
+    command = command.replace("/proc/sys/net/netfilter/nf_conntrack", "/proc/sys/net/ipv4/netfilter/ip_conntrack")
+    return structs.replace(ask, command=command)
 
 
 def _told(case: Case) -> set[Ask]:

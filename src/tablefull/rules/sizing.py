@@ -87,6 +87,9 @@ def limit_too_low_for_the_load(case: Case) -> Iterator[Finding]:
             return
     if full.state == "yes" and full.table == "cilium":
         return  # another table with a limit of its own
+    lines = case.log("table-full")
+    if lines and all(line.netns is not None for line in lines) and (case.occupancy or 0.0) < NEAR_LIMIT:
+        clues.against(0.5)  # it is another namespace that is full, and what was counted is not its table
     if full.state == "yes":
         clues.add(0.45, full.how, *full.evidence[:2], basis=full.basis)
     if near and occupancy is not None and full.state != "yes" and limit is not None:

@@ -8,7 +8,7 @@ from tablefull.facts.counters import SocketStates
 from tablefull.facts.entry import Entry
 from tablefull.facts.origin import Origin
 from tablefull.facts.ruleset import FwRule
-from tablefull.kernel.timeouts import shipped_s
+from tablefull.kernel.timeouts import FIVE_DAYS_S, shipped_s
 from tablefull.rules.case import Case
 from tablefull.rules.clues import Clues
 from tablefull.rules.finding import Ask, Finding
@@ -16,7 +16,7 @@ from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
 
 DAY_S = 86400
-_DAYS_LEFT = re.compile(r"(?<![\d.:])(?:3[0-9]|4[0-3])\d{4}(?![\d.:])")  # 300000 to 439999 s: of five days, most left
+_DAYS_LEFT = re.compile(r"(?<![\w.:])(?:3[0-9]|4[0-3])\d{4}(?![\w.:])")  # 300000 to 439999 s: of five days, most left
 FAST_PER_S = 200  # at 120 s of TIME_WAIT this alone holds 24,000 entries
 LARGE_SHARE = 0.4  # of a listing: one kind of entry holds the table
 FEW_ENTRIES = 10_000  # below it the difference is noise
@@ -67,6 +67,17 @@ def fewer_sockets(case: Case) -> tuple[str, tuple[Origin, ...]] | None:
     return f"the kernel counts {entries} entries and this host holds {sockets} sockets", (shown.origin, origin)
 
 
+def _said_days_left(case: Case) -> tuple[str, Origin] | None:
+    """A number of seconds that is most of five days, in a sentence about ESTABLISHED entries."""
+    for host in case.hosts:
+        for origin in host.prose:
+            lowered = origin.text.lower()
+            number = _DAYS_LEFT.search(lowered)
+            if number is not None and ("established" in lowered or case.said("established")):
+                return number[0], origin
+    return None
+
+
 @rule("long-established-timeout", needs=("text",))
 def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
     """Fires where ESTABLISHED entries outlive their connections: five days by default, or words and listings that show
@@ -95,12 +106,10 @@ def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
             clues.against(0.5)
     for _, table in case.compositions:
         established = table.by_state.get("ESTABLISHED", 0)
-        if table.rows >= ENOUGH_ROWS and table.remaining_over_3600_s > LARGE_SHARE * table.rows:
-            clues.add(
-                0.7,
-                f"{table.remaining_over_3600_s} of {table.rows} listed entries have more than an hour left",
-                table.first,
-            )
+        idle = [one for one in table.kept if 3600 < (one.remaining_s or 0) < FIVE_DAYS_S - 3600]
+        if len(table.kept) >= ENOUGH_ROWS and len(idle) > LARGE_SHARE * len(table.kept):
+            why = f"{len(idle)} of the first {len(table.kept)} entries saw no packet for an hour and have hours left"
+            clues.add(0.7, why, idle[0].origin)
         elif (
             table.kept
             and table.rows < ENOUGH_ROWS
@@ -114,8 +123,9 @@ def idle_entries_live_for_days(case: Case) -> Iterator[Finding]:
     apart = fewer_sockets(case)
     if apart is not None and (timeout is None or (timeout.number or 0) >= DAY_S):
         clues.add(0.6, apart[0], *apart[1])
-    if "established" in case.text and (number := _DAYS_LEFT.search(case.text)):
-        clues.add(0.5, f"{number[0]} s left on ESTABLISHED entries are days", basis="unknown")
+    days_left = _said_days_left(case)
+    if days_left is not None:
+        clues.add(0.5, f"{days_left[0]} s left on ESTABLISHED entries are days", days_left[1], basis="unknown")
     clues.said(
         0.6,
         "the five-day timeout is named",

@@ -77,7 +77,7 @@ def datagrams_fill_the_table(case: Case) -> Iterator[Finding]:
             "UDP traffic is named",
             "udp tracker|udp*tracker|udp 514|syslog farm|syslog never|syslog server|syslog stream|syslog traffic|"
             "rsyslog|over udp|udp packets|udp traffic|udp connections|udp flows|udp entries|statsd|syslog*udp|"
-            "udp*syslog|quic|netflow|sflow|snmp|ntp server|over udp|dht|voip|rtp|game server*udp|"
+            "udp*syslog|quic|netflow|sflow|ntp server|over udp|dht|voip|rtp|game server*udp|"
             "each packet*new entry|udp source port|vxlan*udp source port|radius",
         )
         clues.said(0.3, "each inner flow is a new UDP entry", "vxlan*entry|geneve*entry")
