@@ -16,7 +16,7 @@ from pathlib import Path
 PAIRS = int(os.environ.get("PAIRS", "41"))
 LINES = 200
 GOAL = 2.0
-ENTRY = "from tablefull.views.cli import main; main()"  # what the installed command's script holds
+ENTRY = "from tablefull.__main__ import main; main()"  # what the installed command's script holds
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -216,6 +216,11 @@ def main() -> int:
         print("\n".join(lines))
         if not required:
             print("the shared set is not beside this checkout: the required figures were not measured")
+        else:
+            have = figures(required)
+            for name, least in REQUIRED.items():
+                met = "met" if have[name] >= least else "MISSED"
+                print(f"{REQUIRED_SET}: {name:6} {have[name]:6} %   goal: at least {least:g} %   {met}")
         for line in short:
             print(f"required and missed: {line}")
     return 1 if short else 0
