@@ -5,6 +5,7 @@ import lzma
 import os
 import sys
 import tarfile
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from tablefull.errors import TablefullError, Unreadable, UsageError
 from tablefull.facts.snapshot import Unread
-from tablefull.live import archive, streams
+from tablefull.live import archive, evidence, streams
 from tablefull.live.evidence import Document, documents, relevant, split
 
 LOG = b"[11458852.811070] nf_conntrack: table full, dropping packet.\n" * 40
@@ -367,3 +368,67 @@ def test_any_bytes_give_texts_or_one_line(magic: bytes, rest: bytes) -> None:
     except TablefullError as error:
         said = str(error)
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("name", ["/proc/kmsg", "/proc/self/mem", "/proc/sysrq-trigger", "link"])
+def test_what_takes_events_from_others_is_refused_by_name_too(tmp_path: Path, name: str) -> None:
+    target = Path(name) if name != "link" else tmp_path / "link"
+    if name == "link":
+        target.symlink_to("/proc/kmsg")
+    if not target.exists():
+        pytest.skip(f"there is no {target} here")
+    with pytest.raises(UsageError, match="use dmesg" if "sys" not in name and "mem" not in name else "another file"):
+        read(target)
+
+
+def test_a_copy_of_such_a_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "kmsg").write_bytes(LOG)
+    assert read(tmp_path / "proc" / "kmsg") == {str(tmp_path / "proc" / "kmsg"): LOG}
+
+
+def test_an_empty_name() -> None:
+    with pytest.raises(UsageError, match="an empty name"):
+        read("")
+
+
+def test_a_pipe_that_nobody_writes_to_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "WRITER_S", 0.01)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Unreadable, match="nobody writes to"):
+        read(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("wait_s", [0, 30])
+def test_a_pipe_with_a_writer_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_s: int) -> None:
+    """Also one that opened it and has not written yet when the patience ends."""
+    monkeypatch.setattr(evidence, "WRITER_S", wait_s)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if wait_s:
+        writer = threading.Thread(target=lambda: pipe.write_bytes(LOG))
+        writer.start()
+    else:
+        # Both ends, so that opening waits for nobody.
+        fd = os.open(pipe, os.O_RDWR)
+        writer = threading.Thread(target=lambda: (os.write(fd, LOG), os.close(fd)))
+        begin = evidence._pipe(str(pipe))
+        monkeypatch.setattr(evidence, "_pipe", lambda _: begin)
+        writer.start()
+    assert read(pipe) == {str(pipe): LOG}
+    writer.join()
+
+
+def test_the_own_net_folder_is_read_where_its_link_leads() -> None:
+    if not Path("/proc/net/netstat").exists():
+        pytest.skip("there is no /proc/net here")
+    paths = {document.path for document in documents("/proc/net", None)}
+    assert "proc/net/netstat" in paths
+
+
+def test_this_system_has_no_file_that_would_be_taken_for_prose() -> None:
+    if not Path("/proc/sys/net").exists():
+        pytest.skip("there is no /proc here")
+    for path in ("proc/sys/net/netfilter/nf_log/0", "proc/sys/kernel/seccomp/actions_logged", "proc/config.gz"):
+        assert not relevant(path)
+    assert relevant("proc/sys/net/netfilter/nf_conntrack_log_invalid")

@@ -6,6 +6,7 @@ nothing at all is an error, in one line that says what to do.
 """
 
 import errno
+import io
 import os
 import re
 import stat
@@ -21,7 +22,7 @@ from tablefull.facts.origin import Origin
 from tablefull.facts.snapshot import Unread
 from tablefull.live import archive
 from tablefull.live.holes import Segments
-from tablefull.live.streams import Content, content
+from tablefull.live.streams import Content, Joined, content
 
 SMALL_TREE = 400  # files; a tree with more is taken for a whole system, of which only the relevant files are read
 ENTRIES = 100_000  # directory entries looked at
@@ -33,7 +34,7 @@ RELEVANT = (
     "proc/net/softnet_stat", "proc/net/ip*_tables_*", "proc/net/dev", "proc/net/arp", "proc/sys/net/*",
     "proc/sys/kernel/*", "proc/sys/fs/file-*", "proc/meminfo", "proc/slabinfo", "proc/modules", "proc/version*",
     "proc/uptime",
-    "proc/cmdline", "proc/config.gz", "proc/loadavg", "proc/buddyinfo", "sys/module/*conntrack*",
+    "proc/cmdline", "proc/loadavg", "proc/buddyinfo", "sys/module/*conntrack*",
     "sys/module/br*netfilter*", "etc/sysctl*", "etc/modprobe*", "etc/modules*", "etc/*-release", "etc/*_version",
     "etc/issue", "etc/hostname", "etc/sysconfig/ip*tables*", "etc/sysconfig/nftables*", "etc/iptables*",
     "etc/nftables*", "etc/ufw/*", "etc/default/ufw", "etc/firewalld/*", "etc/docker/*", "etc/kubernetes/*",
@@ -48,8 +49,17 @@ RELEVANT = (
 # Reading these waits for events, takes them away from another reader, or is the whole memory.
 NEVER = ("proc/kmsg", "proc/kcore", "proc/[0-9]*/*", "proc/self/*", "proc/thread-self/*", "*/trace_pipe", "proc/kpage*",
          "proc/sysrq-trigger", "proc/sys/*/stat_refresh")  # fmt: skip
+# The same for a path that is named itself: ``/proc/net`` lies below a process's own directory.
+NEVER_NAMED = ("proc/kmsg", "proc/kcore", "proc/kpage*", "proc/sysrq-trigger", "*/trace_pipe",
+               "proc/sys/*/stat_refresh", "proc/[0-9]*/mem", "proc/[0-9]*/pagemap", "proc/[0-9]*/task/*/mem",
+               "proc/[0-9]*/task/*/pagemap")  # fmt: skip
+# Nothing in them bears on a table, and their names, words or refusals would be taken for something that does.
+IDLE = ("proc/config.gz", "proc/sys/net/netfilter/nf_log/*", "proc/sys/kernel/seccomp/*", "proc/sys/*/stable_secret",
+        "proc/sys/net/*/route/flush", "proc/sys/kernel/init_private*")  # fmt: skip
+WRITER_S = 5  # waited for somebody to open the other end of a named pipe; once it is open, as long as it takes
 HOST_FILES = ("hostname", "sos_commands/host/hostname", "sos_commands/general/hostname", "etc/hostname",
               "proc/sys/kernel/hostname", "manifest.json", "MANIFEST.json")  # fmt: skip
+_OWN_NET = re.compile(r"proc/\d+/(?:task/\d+/)?net(?![^/])")  # where the link /proc/net leads
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 
@@ -92,15 +102,26 @@ def documents(target: str, stdin: BinaryIO | None, notes: list[Unread] | None = 
             raise UsageError("-: there is no standard input here; name a file or a directory")
         yield from _once(stdin, "-", notes)
         return
+    if not target:
+        raise UsageError("an empty name; name a log, a directory or an archive, or `-` for standard input")
     try:
         status = Path(target).stat()
+        real = os.path.realpath(target)
+        if stat.S_ISDIR(status.st_mode):
+            os.scandir(target).close()
     except (OSError, ValueError) as error:
         raise _explain(target, error) from None
     mode = status.st_mode
+    if status.st_blocks == 0 and any(fnmatch(split(real.lstrip("/"))[1], pattern) for pattern in NEVER_NAMED):
+        instead = "use dmesg: `dmesg | tablefull diagnose -`" if real.endswith("/kmsg") else "name another file"
+        raise UsageError(f"{target}: reading it takes events from others, or is the machine's memory; {instead}")
     if stat.S_ISDIR(mode):
         yield from _some(target, _texts(list(_walk(target, notes)), target.rstrip("/"), notes), notes)
     elif stat.S_ISREG(mode):
         yield from _file(target, status.st_size, notes)
+    elif stat.S_ISFIFO(mode) and Path(real).is_fifo():
+        with _pipe(target) as stream:
+            yield from _once(stream, target, notes)
     elif stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and target.startswith("/dev/fd/")) or target == "/dev/stdin":
         with Path(target).open("rb", buffering=0) as stream:
             yield from _once(cast("BinaryIO", stream), target, notes)
@@ -110,9 +131,36 @@ def documents(target: str, stdin: BinaryIO | None, notes: list[Unread] | None = 
         )
 
 
+def _pipe(path: str) -> BinaryIO:
+    """A named pipe to read from; Unreadable where nobody opens its other end within ``WRITER_S``."""
+    import select
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise _explain(path, error) from None
+    stream, head = os.fdopen(fd, "rb", buffering=0), b""
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        if not poll.poll(WRITER_S * 1000):
+            # The end of the file while nobody writes, a refusal (EAGAIN, which is None) where a writer is only slow.
+            read = stream.read(4096)
+            if read == b"":
+                raise Unreadable(path, "a pipe that nobody writes to", "start what writes to it first, or use `-`")
+            head = read or b""
+        os.set_blocking(fd, True)
+    except BaseException:
+        stream.close()
+        raise
+    return cast("BinaryIO", Joined(head, cast("IO[bytes]", stream)))
+
+
 def _explain(name: str, error: OSError | ValueError) -> UsageError | Unreadable:
     """The one line for a path that cannot be opened."""
     code = error.errno if isinstance(error, OSError) else None
+    if code == errno.ENOENT and not _somewhere():
+        return UsageError(f"{name[:200]!a}: the current directory is gone; go to another one, or name an absolute path")
     if code in (errno.EACCES, errno.EPERM):
         return Unreadable(name, "permission denied", "run it as root, or as the owner of the file", code)
     if code in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, None):
@@ -120,6 +168,13 @@ def _explain(name: str, error: OSError | ValueError) -> UsageError | Unreadable:
         return UsageError(f"{shown!a}: no such file; name a log, a directory or an archive, or `-` for standard input")
     why = (error.strerror if isinstance(error, OSError) else None) or "it cannot be read"
     return Unreadable(name, why.lower(), "copy it elsewhere and name the copy", code)
+
+
+def _somewhere() -> bool:
+    try:
+        return bool(Path.cwd())
+    except OSError:
+        return False
 
 
 def _some(target: str, found: Iterable[Document], notes: list[Unread]) -> Iterator[Document]:
@@ -199,8 +254,6 @@ def _once(raw: BinaryIO, name: str, notes: list[Unread]) -> Iterator[Document]:
         members = archive.tar_members(cast("IO[bytes]", told.stream), name, notes, None, _useful)
         yield from _some(name, _texts([*map(_member, members)], "", notes), notes)
     elif told.kind == "zip":
-        import io
-
         held = io.BytesIO(told.stream.read(archive.STREAM_BYTES))
         members = archive.zip_members(held, name, notes, _useful)
         yield from _some(name, _texts([*map(_member, members)], "", notes), notes)
@@ -232,7 +285,7 @@ def relevant(path: str) -> bool:
 
 
 def _never(path: str) -> bool:
-    return any(fnmatch(path, pattern) for pattern in NEVER)
+    return any(fnmatch(path, pattern) for pattern in NEVER + IDLE)
 
 
 def _useful(inside: str) -> bool:
@@ -266,7 +319,7 @@ def _walk(target: str, notes: list[Unread]) -> Iterator[_Found]:
 
 def _above(target: str) -> str:
     """What is missing before the names in a tree of this system's own: ``proc/net/`` for ``/proc/net``."""
-    real = os.path.realpath(target).lstrip("/")
+    real = _OWN_NET.sub("proc/net", os.path.realpath(target).lstrip("/"))
     return real + "/" if real.split("/")[0] in ("proc", "sys", "etc", "var") else ""
 
 
