@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import subprocess
@@ -6,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tablefull.facts.origin import Hole
 from tablefull.facts.settings import Setting
 from tablefull.live import script
+from tablefull.parsers.prompt import prompt
 from tablefull.parsers.reader import read_text
 
 SHELLS = (("dash",), ("busybox", "ash"), ("bash", "--posix"))
 PROMISED_S = 30
+REMEDY = {"it needs root": "run the script as root"}
 
 
 @pytest.fixture(params=SHELLS, ids=" ".join)
@@ -62,7 +66,55 @@ def test_it_says_what_it_left_out(shell: list[str], program: Callable[[str], str
     if "ermission denied" in done.stderr or "not permitted" in done.stderr:
         pytest.skip(f"{words} cannot be run as another user here: {done.stderr.strip()}")
     assert done.returncode == 0
-    assert "not run, it needs root" in done.stdout
+    assert "# not run: nft list ruleset: it needs root" in done.stdout
+    lines, holes = script.without_notes(done.stdout.splitlines())
+    assert "nft list ruleset" in {hole.what for hole in holes}
+    assert not any("not run" in line for line in lines)
+    # Also without that, nobody's words are seen in it.
+    for host in read_text(done.stdout).hosts:
+        assert [origin.text for origin in host.prose if "===" not in origin.text] == []
+
+
+def test_every_note_reads_as_a_typed_comment() -> None:
+    notes = re.findall(r"skip (\S+|'[^']*'|\"[^\"]*\") '([^']*)'", script.text())
+    assert len(notes) > 5
+    for what, why in [*notes, ("$1", "it needs root")]:
+        line = f"user@web1:~$ # not run: {what.strip(chr(34) + chr(39))}: {why}"
+        assert prompt(line) is not None, line
+        assert script.without_notes([line]) == ([""], [Hole(what.strip("\"'"), why, REMEDY.get(why, ""))])
+
+
+@pytest.mark.parametrize("where", [">/dev/full", ">&-"])
+def test_it_stops_where_nobody_takes_its_output(shell: list[str], where: str, tmp_path: Path) -> None:
+    file = tmp_path / "collect.sh"
+    file.write_text(script.text())
+    done = subprocess.run(
+        ["sh", "-c", f"{' '.join(shell)} {file} {where}"],
+        capture_output=True,
+        text=True,
+        timeout=PROMISED_S,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert done.stderr == "collect.sh: the output cannot be written; stopped\n"
+
+
+def test_without_dev_null_it_says_so_once(program: Callable[[str], str], tmp_path: Path) -> None:
+    busybox = program("busybox")
+    if os.geteuid() != 0:
+        pytest.skip("a chroot needs root")
+    (tmp_path / "busybox").write_bytes(Path(busybox).read_bytes())
+    (tmp_path / "busybox").chmod(0o755)
+    (tmp_path / "collect.sh").write_text(script.text())
+    done = subprocess.run(
+        [program("chroot"), str(tmp_path), "/busybox", "ash", "/collect.sh"],
+        capture_output=True, text=True, timeout=PROMISED_S, check=False,
+    )  # fmt: skip
+    if "not found" in done.stderr:
+        pytest.skip(f"this busybox needs libraries: {done.stderr.strip()}")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.count("\n") == 1
+    assert "no /dev/null" in done.stderr
 
 
 def test_shellcheck_has_nothing_to_say(program: Callable[[str], str]) -> None:
@@ -79,7 +131,7 @@ def test_no_line_redirects_into_a_file_or_opens_a_here_document() -> None:
         if code.startswith("#"):
             continue
         assert "<<" not in code, line
-        assert set(re.findall(r">+\s*(\S+?)(?=[\s;)]|$)", code)) <= {"/dev/null", "&1"}, line
+        assert set(re.findall(r">+\s*(\S+?)(?=[\s;)]|$)", code)) <= {"/dev/null", "&1", "&2"}, line
 
 
 def test_no_word_that_changes_anything_stands_in_it() -> None:

@@ -121,3 +121,25 @@ def test_a_bundle_keeps_its_hosts_roles_and_holes(tmp_path: Path, unpacked: bool
     settings = {(host.name, one.name): one.number for host in snapshot.hosts for one in host.of(Setting)}
     assert settings["web01", "nf_conntrack_max"] == 65536
     assert ("web01", "hashsize") not in settings
+
+
+def test_what_the_script_could_not_ask_is_a_hole(tmp_path: Path) -> None:
+    file = tmp_path / "facts.txt"
+    file.write_text(
+        "=== web1 ===\nuser@web1:~$ # not run: conntrack -S: it needs root\n"
+        "user@web1:~$ grep '' /proc/sys/net/netfilter/nf_conntrack_max\n"
+        "/proc/sys/net/netfilter/nf_conntrack_max:65536\n"
+    )
+    snapshot = reading.read([str(file)], None).snapshot
+    assert snapshot.holes == [Hole("conntrack -S", "it needs root", "run the script as root")]
+    (host,) = snapshot.hosts
+    assert [fact.origin.line for fact in host.of(Setting)] == [4]
+    assert not any("not run" in origin.text for origin in host.prose + host.typed)
+
+
+def test_nothing_in_proc_is_a_persons_word() -> None:
+    if not Path("/proc/sys/net").exists():
+        pytest.skip("there is no /proc here")
+    snapshot = reading.read(["/proc"], None).snapshot
+    assert [origin for host in snapshot.hosts for origin in host.prose] == []
+    assert [one for one in snapshot.unread if "looks like machine output" in one.why] == []

@@ -7,6 +7,11 @@
 # It asks a part of the kernel only where that part is there already, and it reads the first rows of the table only
 # (their order is a keyed hash, so they are a fair sample). Needs a POSIX shell, grep, sed, head and cat.
 
+if [ ! -c /dev/null ] || [ ! -w /dev/null ]; then
+  echo 'collect.sh: there is no /dev/null here; mount /dev (in a chroot: mount --bind /dev ROOT/dev)' >&2
+  exit 4
+fi
+
 LC_ALL=C
 PATH=/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:$PATH
 export LC_ALL PATH
@@ -56,8 +61,21 @@ if [ "$root" = yes ] && setpriv --bounding-set -sys_module true 2>/dev/null; the
   guard='setpriv --bounding-set -sys_module'
 fi
 
-say() { printf '%s@%s:~%s %s\n' "$who" "$place" "$mark" "$*"; }
-skip() { printf '(%s: not run, %s)\n' "$1" "$2"; }
+# stop: nobody takes what is printed (a full disk, a closed output), so there is nothing more to do.
+stop() {
+  echo 'collect.sh: the output cannot be written; stopped' >&2
+  exit 4
+}
+
+{ true >&1; } 2>/dev/null || stop
+
+# put FORMAT WORD...: print, or end here.
+# shellcheck disable=SC2059
+put() { printf "$@" 2>/dev/null || stop; }
+
+say() { put '%s@%s:~%s %s\n' "$who" "$place" "$mark" "$*"; }
+# skip WHAT WHY: a note that a reader takes for a typed comment; at most four words of WHY in a row.
+skip() { say "# not run: $1: $2"; }
 
 # there PART OPTION: true where asking this part of the kernel loads nothing.
 there() {
@@ -84,7 +102,7 @@ file() {
     text=$($inside cat "$path" 2>/dev/null | head -n "$LINES_MOST")
     [ -n "$text" ] || continue
     say "cat $path"
-    printf '%s\n' "$text"
+    put '%s\n' "$text"
   done
 }
 
@@ -94,7 +112,7 @@ values() {
   text=$($inside grep -s '' "$@" /dev/null 2>/dev/null | head -n "$LINES_MOST")
   [ -n "$text" ] || return 0
   say "grep '' $1"
-  printf '%s\n' "$text"
+  put '%s\n' "$text"
 }
 
 # ask COMMAND...: what a program that only lists prints, where it is installed.
@@ -104,7 +122,7 @@ ask() {
   text=$(limit $inside $guard "$@" 2>/dev/null </dev/null | head -n "$LINES_MOST")
   [ -n "$text" ] || return 1
   say "$*"
-  printf '%s\n' "$text"
+  put '%s\n' "$text"
 }
 
 needs_root() {
@@ -145,7 +163,7 @@ sockets() {
     -e 's/ 09$/ LAST_ACK/' -e 's/ 0A$/ LISTEN/' -e 's/ 0B$/ CLOSING/' -e 's/ 0C$/ SYN_RECV/')
   [ -n "$counted" ] || return 0
   say "awk '{print \$4}' /proc/net/tcp /proc/net/tcp6 | sort | uniq -c"
-  printf '%s\n' "$counted"
+  put '%s\n' "$counted"
 }
 
 # legacy TOOL NAMES: the tables that are there already, each by name; listing any other would create it.
@@ -159,7 +177,7 @@ legacy() {
     saver=$1-save
     case $(readlink -f "$(command -v "$saver" 2>/dev/null)" 2>/dev/null) in
     '' | *nft*)
-      skip "$1-save" 'no program here lists the old tables'
+      skip "$1-save" 'no legacy program here'
       return 0
       ;;
     esac
@@ -215,7 +233,7 @@ log() {
   lines=$(limit dmesg 2>/dev/null | grep -E "$WORDS" | tail -n 1000)
   if [ -n "$lines" ]; then
     say 'dmesg'
-    printf '%s\n' "$lines"
+    put '%s\n' "$lines"
     return 0
   fi
   limit dmesg >/dev/null 2>&1 && return 0
@@ -228,9 +246,9 @@ log() {
   done
   if [ -n "$lines" ]; then
     say 'journalctl -k'
-    printf '%s\n' "$lines"
+    put '%s\n' "$lines"
   else
-    skip dmesg 'the kernel does not show its log here'
+    skip dmesg 'the kernel hides it'
   fi
 }
 
@@ -241,18 +259,18 @@ configuration() {
     text=$(grep -v '^[[:space:]]*[#;]' "$path" 2>/dev/null | grep -E 'conntrack|net\.|nf_|br_netfilter' | head -n 200)
     [ -n "$text" ] || continue
     say "cat $path"
-    printf '%s\n' "$text"
+    put '%s\n' "$text"
   done
 }
 
 machine() {
   say 'uname -a'
-  uname -a
+  uname -a || stop
   file /etc/os-release /etc/redhat-release /etc/openwrt_release /proc/meminfo /proc/modules
   text=$(grep -s -E 'slabinfo - version|# name|conntrack' /proc/slabinfo)
   if [ -n "$text" ]; then
     say 'cat /proc/slabinfo'
-    printf '%s\n' "$text"
+    put '%s\n' "$text"
   fi
   values /sys/module/nf_conntrack/parameters/hashsize /sys/module/nf_conntrack/parameters/expect_hashsize \
     /sys/module/ip_conntrack/parameters/hashsize /proc/sys/net/core/message_burst /proc/sys/net/core/message_cost \
@@ -288,7 +306,7 @@ spaces() {
   done
 }
 
-printf '=== %s ===\n' "$host"
+put '=== %s ===\n' "$host"
 machine
 namespace
 if [ "$root" = yes ]; then
@@ -298,13 +316,15 @@ if [ "$root" = yes ]; then
     printf '%s\n' "$all" | sed 's/ .*//'
     printf '%s\n' "$all" | while read -r name words; do
       if ! left; then
-        skip "network namespace $name" 'there was no time left'
+        skip "network namespace $name" 'no time left'
         continue
       fi
       place=$host.netns.$name
       inside=$words
       namespace
-    done
+      : # what a program answered is no failure of the loop; `stop` is
+    done || exit
   fi
 fi
+put '\n'
 exit 0

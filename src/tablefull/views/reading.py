@@ -14,7 +14,7 @@ from tablefull.errors import Unreadable
 from tablefull.facts.kernel_log import LogLine
 from tablefull.facts.origin import Hole, Origin
 from tablefull.facts.snapshot import HostFacts, Snapshot, Unread
-from tablefull.live import evidence
+from tablefull.live import evidence, script
 from tablefull.live.evidence import Document
 from tablefull.parsers.reader import Reader
 
@@ -126,8 +126,10 @@ def _document(reader: Reader, document: Document, reading: Reading, keep: bool) 
         why = f"longer than {WHOLE_BYTES >> 20} MiB and neither a log nor a listing; only its beginning was read"
         reader.snapshot.unread.append(Unread(Origin(document.name, 0, ""), why))
     lines = _lines(data)
+    read, holes = script.without_notes(lines) if script.NOTE.encode() in data else (lines, [])
+    reader.snapshot.holes += holes
     reader.snapshot.bytes += len(data)
-    reader.document(document.name, lines, host=document.host, path=document.path)
+    reader.document(document.name, read, host=document.host, path=document.path)
     if keep:
         reading.texts[document.name] = lines[:SHOWN_LINES]
 
