@@ -3,6 +3,8 @@
 import runpy
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import tablefull
 import tablefull.__main__
@@ -12,8 +14,30 @@ ME = [sys.executable, "-m", "tablefull"]
 WORLD = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"}
 
 
-def test_it_is_the_same_program():
-    assert tablefull.__main__.main is cli.main
+def test_it_is_the_same_program(monkeypatch):
+    ran = []
+    monkeypatch.setattr(cli, "main", lambda: ran.append(True))
+    tablefull.__main__.main()
+    assert ran == [True]
+
+
+def test_ctrl_c_while_modules_are_imported_is_silent(tmp_path):
+    """The first import of ours is interrupted, as it is in the first tenth of a second."""
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    world = WORLD | {"PYTHONPATH": f"{tmp_path}:{WORLD['PYTHONPATH']}"}
+    done = subprocess.run([*ME, "diagnose"], capture_output=True, text=True, check=False, env=world)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_command_starts_here_too():
+    pyproject = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    assert pyproject["project"]["scripts"] == {"tablefull": "tablefull.__main__:main"}
+
+
+def test_nothing_is_imported_before_somebody_catches_ctrl_c():
+    code = "import sys; before = set(sys.modules); import tablefull.__main__; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=WORLD)
+    assert set(done.stdout.split()) == {"tablefull", "tablefull.__main__"}
 
 
 def test_its_version():

@@ -1,6 +1,21 @@
-"""``python -m tablefull``: the same program as the ``tablefull`` command."""
+"""``python -m tablefull`` and the ``tablefull`` command.
 
-from tablefull.views.cli import main
+The trap: Ctrl-C in the first tenth of a second, while modules are still being imported. Nothing is therefore imported
+before somebody is there to catch it.
+"""
+
+import sys
+
+
+def main() -> None:
+    """Run and leave; after Ctrl-C silently, with 128 + SIGINT as a shell has it."""
+    try:
+        from tablefull.views.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()
