@@ -4,6 +4,7 @@ import pytest
 
 from tablefull.fixes.diagnosis import Diagnosis
 from tablefull.rules.arithmetic import Loss, Reckoning
+from tablefull.rules.fullness import Fullness
 from tablefull.views import wording
 
 
@@ -35,3 +36,9 @@ def test_every_state_has_its_words(xen: Diagnosis) -> None:
     assert wording.rules_summary(xen.outcomes).startswith(f"{len(xen.outcomes)} rules: ")
     assert wording.answer_known(xen)
     assert wording.evidence_seen(xen)
+
+
+def test_what_is_not_known_claims_no_basis() -> None:
+    assert wording.known(Fullness("unknown", "neither was seen", "unknown")) == "not shown: neither was seen"
+    known = wording.known(Fullness("no", "the count is 3% of the limit", "shown"))
+    assert known == "how it is known: the count is 3% of the limit (the evidence itself shows it)"

@@ -39,7 +39,8 @@ def render(diagnosis: Diagnosis, *, rules: bool = False, all_fixes: bool = False
     """The whole answer; ``rules`` adds what became of every rule, ``all_fixes`` every fix in full."""
     full = diagnosis.full
     state = {"yes": "table full", "no": "table not full", "unknown": "cannot tell"}[full.state]
-    known = f"({inline(full.how)}; {wording.BASIS[full.basis]})"
+    shown = full.state != "unknown"
+    known = f"({inline(full.how)}; {wording.BASIS[full.basis]})" if shown else f"({inline(wording.known(full))})"
     severity = f"**{diagnosis.severity}** ({wording.SEVERITY[diagnosis.severity]})"
     parts = [
         f"# Connection tracking: {state}",

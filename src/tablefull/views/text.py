@@ -61,7 +61,8 @@ def _verdict(page: Page, diagnosis: Diagnosis) -> None:
     )
     page.blank()
     page.text(diagnosis.headline, "strong", indent=0)
-    page.text(f"How it is known: {full.how} ({wording.BASIS[full.basis]}).", indent=0)
+    known = wording.known(full)
+    page.text(f"{known[:1].upper()}{known[1:]}.", indent=0)
 
 
 def _lost(page: Page, diagnosis: Diagnosis) -> None:

@@ -10,6 +10,7 @@ from tablefull.fixes.plan import Scope
 from tablefull.rules.arithmetic import Loss, Reckoning, duration, quantity
 from tablefull.rules.engine import Outcome
 from tablefull.rules.finding import Severity
+from tablefull.rules.fullness import Fullness
 
 # From here up to certainty the word holds; the steps are those in which people bet: 9 in 10, 2 in 3, even, 1 in 4.
 LIKELY = 0.5
@@ -51,6 +52,13 @@ def sure(confidence: float) -> str:
 def confidence(value: float) -> str:
     """``very likely (0.96)``."""
     return f"{sure(value)} ({round(value + 1e-9, 2):.2f})"
+
+
+def known(full: Fullness) -> str:
+    """From what it follows that the table was full or not, or that this is not shown; begins in lower case."""
+    if full.state == "unknown":
+        return f"not shown: {full.how}"
+    return f"how it is known: {full.how} ({BASIS[full.basis]})"
 
 
 def lost(loss: Loss) -> str:
