@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tablefull.errors import Unreadable, UsageError
+from tablefull.errors import KernelRefused, UsageError
 from tablefull.facts.origin import Hole
 from tablefull.facts.snapshot import Snapshot
 from tablefull.live import bundle
@@ -153,8 +153,18 @@ def test_a_file_that_appears_meanwhile_is_kept_too(tmp_path: Path, monkeypatch: 
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match="no such file or directory"):
+    with pytest.raises(UsageError, match="no such file or directory"):
         bundle.write(collection(), tmp_path / "no" / "b.tar.gz", redact=False, taken=TAKEN)
+
+
+def test_a_full_disk_is_a_refusal_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(KernelRefused, match="no space left on device"):
+        bundle.write(collection(), tmp_path / "b.tar.gz", redact=False, taken=TAKEN)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:

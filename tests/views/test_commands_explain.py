@@ -24,3 +24,10 @@ def test_an_unknown_id_is_one_line(tablefull: Tablefull) -> None:
     done = tablefull("explain", "\x1b[2Jzzz")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "\x1b" not in done.stderr
+
+
+def test_a_long_id_is_cut_and_no_cause_is_suggested_for_no_word(tablefull: Tablefull) -> None:
+    done = tablefull("explain", "x" * 3000)
+    assert done.returncode == 2
+    assert len(done.stderr) < 300
+    assert "none" not in tablefull("explain", "nope").stderr

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tablefull.errors import UsageError
+from tablefull.errors import KernelRefused, UsageError
+from tablefull.views import output
 from tablefull.views.output import emit
 
 
@@ -26,3 +27,42 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 def test_standard_output_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
     emit("x\n", "-")
     assert capsys.readouterr().out == "x\n"
+
+
+def test_a_device_that_takes_nothing_is_a_refusal() -> None:
+    with pytest.raises(KernelRefused, match="no space left on device"):
+        emit("x\n", "/dev/full")
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "answer"
+    file.write_text("yesterday's")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(KernelRefused, match="no space left"):
+        emit("x" * 100, str(file))
+    assert [path.name for path in tmp_path.iterdir()] == ["answer"]
+    assert file.read_text() == "yesterday's"
+
+
+def test_a_replaced_file_keeps_its_mode_and_a_link_its_place(tmp_path: Path) -> None:
+    file, link = tmp_path / "answer", tmp_path / "link"
+    file.write_text("x")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    emit("y", str(link))
+    assert link.is_symlink()
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("y", 0o640)
+
+
+def test_closed_streams_get_stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    output.stand_in()
+    output.say("nobody hears this")
+    with pytest.raises(KernelRefused, match="standard output: cannot be written"):
+        emit("x")

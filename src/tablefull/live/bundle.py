@@ -6,13 +6,14 @@ beside its place and moved there whole, never over a file unless told to; and th
 bytes.
 """
 
+import errno
 import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tablefull import __version__
-from tablefull.errors import Unreadable, UsageError
+from tablefull.errors import KernelRefused, UsageError
 from tablefull.live.collection import Artefact, Collection, for_reader, host_name, host_of, safe
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["MANIFEST", "SCHEMA", "for_reader", "host_of", "is_bundle", "members"
 
 MANIFEST = "MANIFEST.json"
 SCHEMA = "tablefull/bundle/1"
+_NO_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def is_bundle(names: list[str]) -> bool:
@@ -100,8 +102,8 @@ def write(
 
     ``taken`` is the time as shown in the manifest and ``taken_s`` the files' own, in seconds since 1970. ``redact``
     replaces addresses and host names under ``key``, by default a new one that is thrown away. Refuses with UsageError
-    what exists, unless ``force``, and with Unreadable a place that cannot be written; either way nothing is left
-    behind.
+    what exists, unless ``force``, and what is no place for a file; with KernelRefused a full disk or a forbidden place.
+    Either way nothing is left behind.
     """
     if not force and (path.exists() or path.is_symlink()):
         raise UsageError(f"{path}: exists already; name another file, or say --force")
@@ -128,7 +130,8 @@ def write(
         raise UsageError(f"{path}: exists already; name another file, or say --force") from None
     except OSError as error:
         why = (error.strerror or "cannot be written").lower()
-        raise Unreadable(str(path), why, "name a place that can be written", error.errno) from None
+        line = f"{path}: cannot be written ({why}); name a place that can be written"
+        raise (UsageError if error.errno in _NO_PLACE else KernelRefused)(line) from None
 
 
 def _move(beside: Path, path: Path, force: bool) -> None:

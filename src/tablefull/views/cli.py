@@ -7,16 +7,17 @@ needs only sometimes (colours, HTML, the live host) is imported where it is need
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
 from tablefull import __version__
-from tablefull.errors import EXIT_BLIND, EXIT_FINE, EXIT_REFUSED, EXIT_USAGE, TablefullError, UsageError
+from tablefull.errors import EXIT_BLIND, EXIT_FINE, EXIT_REFUSED, EXIT_USAGE, KernelRefused, TablefullError, UsageError
 
 PROGRAM = "tablefull"
 COMPLETE_VARIABLE = "_TABLEFULL_COMPLETE"
 INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
+LONGEST_NAME = 80  # of a name that is no name of ours, in the line that says so
 
 # Command → module and the one line that `tablefull --help` shows without importing it.
 COMMANDS = {
@@ -65,8 +66,15 @@ class Lazy(click.Group):
         """As click does, with the nearest names where there is no such command."""
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS:
-            raise UsageError(f"no command is called {name!a}{nearest(name, COMMANDS)}")
+            raise UsageError(f"no command is called {named(name)}{nearest(name, COMMANDS)}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does, except that Ctrl-C leaves at once: click would print an empty line first."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, none of them imported."""
@@ -78,8 +86,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean x or y?`` for the nearest of the known names, else where to find them."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+    close = get_close_matches(name[:LONGEST_NAME].lower(), list(known), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(known)}"
+
+
+def named(name: str) -> str:
+    """A name as a failure quotes it: what does not print spelled out, an absurdly long one cut."""
+    return ascii(name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "...")
 
 
 @click.group(
@@ -99,6 +112,9 @@ def cli() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """The exit code of one call. Every failure is one line on standard error."""
+    from tablefull.views.output import stand_in
+
+    stand_in()
     given = list(sys.argv[1:] if arguments is None else arguments)
     # --debug belongs anywhere on the line, also where the failure is about the line itself.
     before_names = given[: given.index("--")] if "--" in given else given
@@ -120,9 +136,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
             traceback.print_exc()
         line, exit_code = told(error)
-        if plugin:
+        if plugin and not isinstance(error, KernelRefused):
             return _show(f"CONNTRACK UNKNOWN: {line}", EXIT_BLIND)
-        return _show(f"{PROGRAM}: {line}", exit_code, sys.stderr)
+        # `check` asks the kernel for nothing that it could refuse but to take the answer.
+        return _show(f"{PROGRAM}: {line}", EXIT_BLIND if plugin else exit_code, sys.stderr)
     return code if isinstance(code, int) else EXIT_FINE
 
 
@@ -153,8 +170,11 @@ def _show(text: str, code: int, stream: TextIO | None = None) -> int:
     line = text if stream is None and "\n" in text and text.startswith("Usage") else harmless(" ".join(text.split()))
     try:
         print(line, file=stream or sys.stdout, flush=True)
-    except OSError:
-        return code
+    except OSError as error:
+        if stream is None and not isinstance(error, BrokenPipeError):
+            from tablefull.views.output import say
+
+            say(f"{PROGRAM}: standard output: cannot be written ({(error.strerror or '').lower()})")
     return code
 
 

@@ -1,5 +1,6 @@
 """``tablefull collect``: what a diagnosis needs to know of this host, as a file that can be sent to somebody."""
 
+import errno
 import sys
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import click
 
 from tablefull.errors import UsageError
-from tablefull.views.output import emit, say
+from tablefull.views.output import emit, refused, say, silence
 
 
 @click.command(
@@ -22,7 +23,7 @@ Examples:
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(dir_okay=False),
+    type=click.Path(dir_okay=False, readable=False),
     help="The bundle, a .tar.gz; - is standard output.",
 )
 @click.option("--redact", is_flag=True, help="Replace addresses and host names, the same one always alike.")
@@ -43,6 +44,8 @@ def collect(output: str | None, redact: bool, script: bool, force: bool) -> int:
         return 0
     if output is None:
         raise UsageError("collect needs -o FILE (such as -o bundle.tar.gz), or --script")
+    if output == "":
+        raise UsageError("-o '': an empty name; name a file, or - for standard output")
     if output == "-" and sys.stdout.isatty():
         raise UsageError("a bundle is no text for a terminal; name a file with -o")
     _bundle(output, redact=redact, force=force)
@@ -65,11 +68,24 @@ def _bundle(output: str, *, redact: bool, force: bool) -> None:
         with tempfile.TemporaryDirectory(prefix="tablefull-") as folder:
             held = Path(folder) / "bundle.tar.gz"
             bundle.write(collection, held, redact, taken=taken, taken_s=now)
-            sys.stdout.buffer.write(held.read_bytes())
-            sys.stdout.buffer.flush()
+            _out(held.read_bytes())
     else:
         bundle.write(collection, path, redact, taken=taken, taken_s=now, force=force)
     for hole in collection.holes:
         say(f"tablefull: not seen: {hole.what}: {hole.why}" + (f"; {hole.remedy}" if hole.remedy else ""))
     if output != "-":
         say(f"tablefull: wrote {output} ({path.stat().st_size} bytes); `tablefull diagnose {output}` reads it")
+
+
+def _out(packed: bytes) -> None:
+    """The bundle on standard output."""
+    held = getattr(sys.stdout, "buffer", None)
+    try:
+        if held is None:
+            raise OSError(errno.EBADF, "it is closed")
+        held.write(packed)
+        held.flush()
+    except BrokenPipeError:
+        silence()
+    except OSError as error:
+        raise refused(error) from None

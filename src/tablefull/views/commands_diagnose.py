@@ -32,9 +32,11 @@ Exit codes: 0 fine, 1 a finding of severity degraded or worse, 2 wrong usage,
 
 
 @click.command(epilog=EPILOG)
-@click.argument("paths", metavar="[PATH|-]...", nargs=-1, type=click.Path(allow_dash=True))
+@click.argument("paths", metavar="[PATH|-]...", nargs=-1, type=click.Path(allow_dash=True, readable=False))
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", help="What to print (text if not said).")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write the answer to FILE.")
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, readable=False), help="Write the answer to FILE."
+)
 @click.option("--explain-rules", "rules", is_flag=True, help="Say of every rule whether it fired, and if not, why not.")
 @click.option("--all-fixes", is_flag=True, help="Text and Markdown: the commands of every fix, not of the first alone.")
 def diagnose(paths: tuple[str, ...], form: str, output: str | None, rules: bool, all_fixes: bool) -> int:
@@ -44,6 +46,8 @@ def diagnose(paths: tuple[str, ...], form: str, output: str | None, rules: bool,
     `tablefull collect`; several are read as one incident. `-` is standard input. Without a PATH this host is looked at;
     nothing on it is changed and no kernel module is loaded.
     """
+    if output == "":
+        raise UsageError("-o '': an empty name; name a file, or - for standard output")
     reading = _read(paths, keep=form == "html")
     diagnosis = judge(reading.snapshot)
     code = _code(diagnosis)
@@ -54,7 +58,11 @@ def diagnose(paths: tuple[str, ...], form: str, output: str | None, rules: bool,
             return code
     elif code == EXIT_BLIND:
         say(f"tablefull: {where}: not enough in it to tell; see what to look at next")
-    emit(_rendered(diagnosis, reading, form, rules=rules, all_fixes=all_fixes, to_file=output is not None), output)
+    emit(
+        _rendered(diagnosis, reading, form, rules=rules, all_fixes=all_fixes, to_file=output is not None),
+        output,
+        utf8=form != "text",
+    )
     return code
 
 

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from tablefull.errors import UsageError
-from tablefull.views.cli import nearest
+from tablefull.views.cli import named, nearest
 from tablefull.views.output import emit
 
 
@@ -40,12 +40,13 @@ def explain(name: str | None) -> int:
     elif name in CAUSES or name in MEANINGS:
         page = meanings.one(name, width)
     else:
-        raise UsageError(f"no cause or fix is called {name!a}{_near(name, [*CAUSES, *MEANINGS])}")
+        raise UsageError(f"no cause or fix is called {named(name)}{_near(name, [*CAUSES, *MEANINGS])}")
     emit(page.coloured() if terminal.wants_colour(sys.stdout) else page.plain())
     return 0
 
 
 def _near(name: str, known: list[str]) -> str:
-    found = nearest(name, known)
+    # `none` is the cause of a report without one, and no word that somebody mistypes.
+    found = nearest(name, [one for one in known if one != "none"])
     # Fifty ids in an error line help nobody.
     return found if found.startswith("; did") else "; `tablefull explain` lists them all"
