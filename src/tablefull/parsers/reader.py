@@ -287,7 +287,7 @@ class Reader:
         if len(text) < 400 and _MACHINE.match(text):
             self._unread(line, context, "looks like machine output; no parser knows this line")
             return
-        if context.path is not None and "log" not in context.path:
+        if context.path is not None and "var/log/" not in context.path and "/logs/" not in context.path:
             return  # a file of a tree or a bundle is machine output: nobody tells anything in it
         if len(host.prose) >= MAX_PROSE:
             return
