@@ -134,6 +134,9 @@ def _beside_the_point(fix: str, fitted: Situation) -> bool:
     """
     if fix == "configure-kube-proxy":
         return fitted.orchestrator != "kubernetes"
+    if fix == "notrack" and fitted.orchestrator == "kubernetes":
+        # a service address is translated, and translation needs the entry
+        return fitted.cause not in ("unneeded-tracking", "half-open-or-asymmetric", "scan-or-p2p")
     if fix == "raise-hashsize":
         if fitted.buckets is None or fitted.max is None:
             return True
