@@ -71,3 +71,24 @@ def test_files_are_applied_by_the_host_s_own_command() -> None:
     assert dialect.apply_files(host("ubuntu-12.04")) == "service procps start"
     assert dialect.apply_files(host("el6")) == "sysctl -p"
     assert dialect.apply_files(host("debian-12")) == "sysctl --system"
+
+
+@pytest.mark.parametrize(
+    ("more", "nft"),
+    [
+        ({"version": "22.03.5"}, True),
+        ({"version": "21.02.7", "kernel": "5.4.238"}, False),
+        ({"version": "19.07"}, False),
+        ({"kernel": "5.10.176"}, True),
+        ({"kernel": "5.4.238"}, False),
+        ({"front_end": "fw3", "kernel": "5.10.176"}, False),
+        ({"front_end": "nftables"}, True),
+        ({}, False),
+    ],
+)
+def test_openwrt_speaks_nft_from_22_03(more: dict[str, str], nft: bool) -> None:
+    kernel = parse_release(more["kernel"]) if "kernel" in more else None
+    found = Situation(
+        distribution="openwrt", version=more.get("version"), kernel=kernel, front_end=more.get("front_end", "uci")
+    )
+    assert dialect.uses_nft(found) is nft

@@ -4,6 +4,7 @@ import pytest
 from situations import host
 
 from tablefull.fixes import firewall_plans
+from tablefull.fixes.catalog import Maker
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,24 @@ def test_helpers_by_rule_from_3_5_and_by_module_before() -> None:
         "modprobe nf_nat_ftp",
     )
     assert firewall_plans.attach_helper(host("el7"), ()).persist == ("firewall-cmd --permanent --add-service=ftp",)
+
+
+@pytest.mark.parametrize("name", ["openwrt", "openwrt-old", "el5", "debian-10", "debian-12"])
+def test_peer_to_peer_is_limited_in_udp_too_by_first_packets(name: str) -> None:
+    plan = firewall_plans.rate_limit(host(name, cause="scan-or-p2p", ports=("tcp/80",)), ())
+    assert any("tcp" in line and "syn" in line for line in plan.commands)
+    assert any(
+        "udp" in line and ("ct state new" in line or "state NEW" in line or "ctstate NEW" in line)
+        for line in plan.commands
+    )
+    assert "TCP and UDP" in plan.title
+    assert any(("iptables" in line) is (name not in ("openwrt", "debian-12")) for line in plan.commands)
+
+
+@pytest.mark.parametrize("make", [firewall_plans.rate_limit, firewall_plans.drop_invalid])
+def test_openwrt_of_today_has_no_iptables(make: Maker) -> None:
+    plan = make(host("openwrt", nat_in_use=True), ())
+    assert not any("iptables" in line or "firewall.user" in line for line in (*plan.commands, *plan.persist))
+    assert any("/etc/nftables.d/tablefull_" in line for line in plan.persist)
+    old = make(host("openwrt-old", nat_in_use=True), ())
+    assert any("/etc/firewall.user" in line for line in old.persist)

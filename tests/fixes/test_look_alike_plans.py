@@ -41,3 +41,8 @@ def test_a_limit_that_is_higher_already_is_left() -> None:
     )
     assert not any("sysctl -w" in line for line in plan.commands)
     assert plan.commands
+
+
+def test_the_title_says_first_that_tracking_is_well() -> None:
+    plan = look_alike_plans.nothing(host("new", look_alike="neighbour-table"), ())
+    assert (plan.id, plan.title) == ("none", "In connection tracking nothing; make the neighbour table larger")

@@ -1,5 +1,6 @@
 """A rule in, out, and kept, by front end."""
 
+import pytest
 from situations import host
 
 from tablefull.fixes import packet_rules
@@ -31,3 +32,34 @@ def test_nft_touches_a_table_of_its_own_only() -> None:
     assert all("inet tablefull_x" in line for line in made)
     assert packet_rules.nft_delete("tablefull_x") == ("nft delete table inet tablefull_x",)
     assert packet_rules.nft_keep(host("openwrt"), "tablefull_x", ())[0].endswith("/etc/nftables.d/tablefull_x.nft")
+
+
+@pytest.mark.parametrize("name", ["ubuntu-12.04", "ubuntu-22.04"])
+def test_ufw_keeps_its_own_file_and_its_package(name: str) -> None:
+    kept = packet_rules.keep(host(name), (RULE,))
+    assert "/etc/ufw/before.rules" in kept[0]
+    assert not any("persistent" in line for line in kept)
+
+
+def test_an_unknown_front_end_gets_a_unit_that_removes_no_ufw() -> None:
+    kept = packet_rules.keep(host("ubuntu-22.04", front_end="unknown"), (RULE,), "tablefull_x")
+    assert "systemctl enable tablefull-x.service" in kept
+    assert not any("apt-get" in line for line in kept)
+    told = packet_rules.keep(host("debian-12", front_end="iptables"), (RULE,))
+    assert "ufw" in told[0]
+    assert told[1] == "apt-get install -y iptables-persistent"
+
+
+@pytest.mark.parametrize("name", ["debian-10", "el7", "unknown"])
+def test_what_docker_writes_is_not_frozen(name: str) -> None:
+    kept = packet_rules.keep(host(name, front_end="iptables", orchestrator="docker"), (RULE,), "tablefull_x")
+    assert "freeze" in kept[0]
+    assert not any("save" in line for line in kept[1:])
+    assert any("After=" in line and "docker.service" in line and "-p gre" in line for line in kept)
+
+
+def test_without_iptables_openwrt_is_given_nft_without_the_shell_s_quotes() -> None:
+    chains = (NftChain("prerouting", "prerouting", -300, ("'tcp flags & (syn|ack) == syn drop'",)),)
+    (line,) = packet_rules.nft_keep(host("openwrt"), "tablefull_x", chains)
+    assert " 'tcp flags & (syn|ack) == syn drop' " in line
+    assert "\\'" not in line

@@ -1,5 +1,10 @@
 """Larger tables: the number, its bound, and the spelling of each era."""
 
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
 from situations import host
 
 from tablefull.fixes import sizing_plans
@@ -83,3 +88,26 @@ def test_expectations() -> None:
         "sysctl -w net.netfilter.nf_conntrack_expect_max=16384",
     )
     assert "expect_hashsize" in sizing_plans.raise_expect_max(host("el5"), ()).commands[0]
+
+
+def test_buckets_that_are_enough_are_left() -> None:
+    plan = sizing_plans.raise_hashsize(host("new", max=65536, buckets=65536), ())
+    assert "enough" in plan.title
+    assert not any("sysctl -w" in line or "echo" in line for line in plan.commands)
+    assert plan.undo[0].startswith("#")
+
+
+@pytest.mark.parametrize("name", ["el5", "el6", "debian-12", "nixos", "builtin", "unknown"])
+def test_unknown_buckets_are_never_made_fewer(name: str, tmp_path: Path) -> None:
+    plan = sizing_plans.raise_hashsize(host(name, max=65536), ())
+    line = plan.commands[0]
+    assert "-ge " in line
+    assert not any(re.search(r"(hashsize|buckets) ?= ?\d", kept) for kept in plan.persist), plan.persist
+    for present, grows in (("16", True), ("99999999", False)):
+        file, typed = tmp_path / "hashsize", tmp_path / "typed"
+        file.write_text(present)
+        typed.unlink(missing_ok=True)
+        first, _, rest = line.partition(" || ")
+        first = re.sub(r"/sys/\S+hashsize", str(file), first)
+        subprocess.run(["sh", "-c", f"{first} || echo more > {typed}"], check=True)
+        assert typed.exists() is grows, rest

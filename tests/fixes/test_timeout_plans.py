@@ -39,3 +39,24 @@ def test_only_the_named_entries_are_deleted() -> None:
     six = timeout_plans.flush_entries(host("new", sources=("2001:db8::1",)), ()).commands
     assert six == ("conntrack -D -f ipv6 -s 2001:db8::1", "conntrack -D -f ipv6 -d 2001:db8::1")
     assert not any("conntrack -F" in line for line in timeout_plans.flush_entries(host("new"), ()).commands)
+
+
+def test_the_present_value_is_never_typed() -> None:
+    seen = {"nf_conntrack_tcp_timeout_close_wait": 60, "nf_conntrack_tcp_timeout_established": 432000}
+    plan = timeout_plans.shorten_timeouts(host("kubernetes", cause="config-overwritten", settings=seen), ())
+    assert not any("close_wait" in line for line in plan.commands)
+    default = timeout_plans.shorten_timeouts(host("new", cause="stale-nat-entries"), ())
+    assert not any("udp_timeout=" in line for line in default.commands)
+
+
+def test_kube_proxy_s_hour_is_assumed_and_said() -> None:
+    plan = timeout_plans.shorten_timeouts(host("kubernetes", cause="config-overwritten"), ())
+    assert plan.commands == ("sysctl -w net.netfilter.nf_conntrack_tcp_timeout_close_wait=60",)
+    assert "3600 s (assumed: what kube-proxy writes) → 60 s" in plan.why
+    assert not any("close_wait" in line for line in timeout_plans.shorten_timeouts(host("new"), ()).commands)
+
+
+def test_an_unknown_kernel_is_taken_for_one_of_today() -> None:
+    plan = timeout_plans.shorten_timeouts(host("unknown"), ())
+    assert plan.scope == "netns"
+    assert "Each network namespace" in plan.risk

@@ -96,3 +96,56 @@ def test_behind_a_filter_a_tcp_server_s_own_requests_stay_tracked() -> None:
         for chain, side in (("PREROUTING", "dport"), ("OUTPUT", "sport"))
         for program in ("iptables", "ip6tables")
     ]
+
+
+@pytest.mark.parametrize("name", ["ubuntu-22.04", "debian-12", "openwrt", "el7"])
+def test_behind_a_filter_a_dns_server_s_own_lookups_stay_tracked(name: str) -> None:
+    plan = tracking_plans.notrack(host(name, ports=("udp/53",)), ())
+    rules = [line for line in plan.commands if "notrack" in line and "53" in line]
+    assert rules
+    for line in rules:
+        assert ("sport" in line) is ("output" in line.lower()), line
+    assert "own requests" in plan.risk
+
+
+def test_a_router_passes_answers_untracked_except_its_own() -> None:
+    plan = tracking_plans.notrack(host("openwrt", ports=("udp/53",), role="router"), ())
+    assert any("sport 53 fib daddr type != local notrack" in line for line in plan.commands)
+    old = tracking_plans.notrack(host("ubuntu-22.04", ports=("udp/53",), role="router"), ())
+    assert any("PREROUTING -p udp --sport 53 -m addrtype ! --dst-type LOCAL" in line for line in old.commands)
+
+
+def test_firewalld_over_nft_accepts_by_a_rich_rule() -> None:
+    fedora = host("new", distribution="fedora", version="40", front_end="firewalld", ports=("udp/53",))
+    plan = tracking_plans.notrack(fedora, ())
+    rule = '\'rule port port="53" protocol="udp" accept\''
+    assert plan.commands[0] == f"firewall-cmd --add-rich-rule={rule}"
+    assert f"firewall-cmd --remove-rich-rule={rule}" in plan.undo
+    assert f"firewall-cmd --permanent --add-rich-rule={rule}" in plan.persist
+    assert f"firewall-cmd --permanent --remove-rich-rule={rule}" in plan.undo
+    assert not any("filter INPUT" in line for line in plan.commands)
+    assert "default zone" in plan.risk
+    old = tracking_plans.notrack(host("el7", ports=("udp/53",)), ())
+    assert any("filter INPUT 0 -p udp --dport 53 -j ACCEPT" in line for line in old.commands)
+
+
+def test_nft_says_that_an_accept_of_ours_opens_nothing() -> None:
+    plan = tracking_plans.notrack(host("debian-12", ports=("udp/53",)), ())
+    assert "does not override" in plan.risk
+    assert any(line.startswith("#") and "udp dport 53 accept" in line for line in plan.commands)
+
+
+def test_bridged_frames_on_openwrt_are_kept_out_by_the_bridge_keys() -> None:
+    plan = tracking_plans.notrack(host("openwrt", cause="bridge-nf"), ())
+    assert plan.id == "notrack"
+    assert not any("iptables -" in line for line in plan.commands)
+
+
+@pytest.mark.parametrize("name", ["el5", "el6"])
+def test_the_service_unloads_the_modules_itself(name: str) -> None:
+    plan = tracking_plans.unload_modules(host(name), ())
+    switch = next(at for at, line in enumerate(plan.commands) if "IPTABLES_MODULES_UNLOAD" in line)
+    assert switch < plan.commands.index("service iptables stop")
+    assert "service iptables start" in plan.undo
+    assert "chkconfig iptables off" in plan.persist
+    assert not any("MODULES_UNLOAD" in line for line in tracking_plans.unload_modules(host("el7"), ()).commands)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tablefull.fixes import catalog
+from tablefull.fixes import catalog, removal
 from tablefull.fixes.plan import Plan, Situation
 from tablefull.kernel.identity import parse_release
 
@@ -48,6 +48,11 @@ def plan(fix: str, **fields: object) -> Plan:
     return catalog.make(fix, Situation(kernel=RUNNING, front_end=str(fields.pop("front_end", "none")), **fields), ())
 
 
+def runtime_undo(made: Plan) -> tuple[str, ...]:
+    """The undo of what was typed, without the removal of files, which belong to the whole host."""
+    return made.undo[: made.undo.index(removal.HEADER)] if removal.HEADER in made.undo else made.undo
+
+
 def rules(typing: Type) -> str:
     """All rules of the namespace, without counters; empty where no table holds any."""
     text = "".join(typing(f"{tool}-save") for tool in ("iptables", "ip6tables")) + typing("nft list ruleset")
@@ -76,6 +81,8 @@ WITH_RULES = [
         "rate-limit-or-block-source", {"sources": ("192.0.2.7", "2001:db8::1", "198.51.100.0/24")}, id="block"
     ),
     pytest.param("rate-limit-or-block-source", {"ports": ("tcp/80",)}, id="limit"),
+    pytest.param("rate-limit-or-block-source", {"cause": "scan-or-p2p"}, id="limit-udp"),
+    pytest.param("notrack", {"ports": ("udp/53",), "role": "router"}, id="notrack-router"),
     pytest.param("drop-invalid-or-be-liberal", {"nat_in_use": True}, id="drop-invalid"),
 ]
 
@@ -89,14 +96,17 @@ def test_rules_go_in_and_come_out(typing: Type, fix: str, fields: dict[str, obje
     for command in made.commands:
         typing(command)
     assert rules(typing) != before
-    for command in made.undo:
+    for command in runtime_undo(made):
         typing(command)
     assert rules(typing) == before
 
 
-@pytest.mark.parametrize("front_end", ["none", "nftables"])
-def test_untracked_traffic_makes_no_entry_in_either_direction(typing: Type, front_end: str) -> None:
-    """With tracking on, the exempted port leaves no entry, another one does; after undo both do."""
+@pytest.mark.parametrize(("front_end", "own"), [("none", 0), ("nftables", 1)])
+def test_untracked_traffic_makes_no_entry_in_either_direction(typing: Type, front_end: str, own: int) -> None:
+    """With tracking on, the exempted port leaves no entry, another one does; after undo both do.
+
+    Behind a filter the question keeps its entry, for it is this host's own.
+    """
     typing("nft add table inet on")
     typing("nft add chain inet on input '{ type filter hook input priority 0 ; }'")
     typing("nft add rule inet on input ct state new counter")
@@ -104,13 +114,13 @@ def test_untracked_traffic_makes_no_entry_in_either_direction(typing: Type, fron
     for command in made.commands:
         typing(command)
     send_udp(typing, 5353)
-    assert int(typing("sysctl -n net.netfilter.nf_conntrack_count")) == 0
+    assert int(typing("sysctl -n net.netfilter.nf_conntrack_count")) == own
     send_udp(typing, 5354)
-    assert int(typing("sysctl -n net.netfilter.nf_conntrack_count")) == 1
-    for command in made.undo:
+    assert int(typing("sysctl -n net.netfilter.nf_conntrack_count")) == own + 1
+    for command in runtime_undo(made):
         typing(command)
     send_udp(typing, 5353)
-    assert int(typing("sysctl -n net.netfilter.nf_conntrack_count")) == 2
+    assert int(typing("sysctl -n net.netfilter.nf_conntrack_count")) == own + 2
 
 
 @pytest.mark.parametrize("cause", ["", "time-wait-churn", "udp-dns-churn", "half-open-or-asymmetric", "scan-or-p2p"])
@@ -123,7 +133,7 @@ def test_timeouts_change_and_come_back(typing: Type, cause: str) -> None:
         typing(command)
         key, _, value = command.removeprefix("sysctl -w ").partition("=")
         assert typing(f"sysctl -n {key}").strip() == value
-    for command in made.undo:
+    for command in runtime_undo(made):
         typing(command)
     assert {key.rpartition(".")[2]: int(typing(f"sysctl -n {key}")) for key in keys} == seen
 
@@ -151,7 +161,7 @@ def test_loose_and_liberal_change_and_come_back(typing: Type) -> None:
         for command in made.commands:
             typing(command)
         assert typing(f"sysctl -n net.netfilter.{name}").strip() == wanted
-        for command in made.undo:
+        for command in runtime_undo(made):
             typing(command)
         assert typing(f"sysctl -n net.netfilter.{name}").strip() == before
 
@@ -164,3 +174,29 @@ def test_nft_accepts_every_table_as_a_file(typing: Type, tmp_path: Path) -> None
         path = tmp_path / f"{at}.nft"
         path.write_text("\n".join(script) + "\n")
         typing(f"nft -c -f {path}")
+
+
+def test_openwrt_s_file_is_read_inside_its_own_table(typing: Type, tmp_path: Path) -> None:
+    """fw4 includes /etc/nftables.d/*.nft in table inet fw4: each file as kept is read there."""
+    for at, (fix, fields) in enumerate((param.values[0], param.values[1]) for param in WITH_RULES):
+        made = plan(fix, front_end="uci", distribution="openwrt", version="23.05", **fields)  # type: ignore[arg-type]
+        for line in made.persist:
+            if "/etc/nftables.d/" not in line:
+                continue
+            path = tmp_path / f"{at}.nft"
+            subprocess.run(["sh", "-c", re.sub(r"/etc/nftables\.d/\S+", str(path), line)], check=True)
+            (tmp_path / "all").write_text(f"table inet fw4 {{\n{path.read_text()}}}\n")
+            typing(f"nft -c -f {tmp_path / 'all'}")
+
+
+def test_behind_a_filter_a_server_s_own_questions_are_tracked(typing: Type) -> None:
+    """A question of this host has its entry, by which the filter knows the answer."""
+    typing("iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT")
+    made = plan("notrack", ports=("udp/5353",), front_end="ufw", distribution="ubuntu", version="24.04")
+    for command in made.commands:
+        typing(command)
+    send_udp(typing, 5353)
+    assert int(typing("sysctl -n net.netfilter.nf_conntrack_count")) == 1
+    for command in runtime_undo(made):
+        typing(command)
+    assert "--notrack" not in typing("iptables -t raw -S")

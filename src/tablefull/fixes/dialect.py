@@ -124,9 +124,14 @@ def old_stack(situation: Situation) -> bool:
 
 def uses_nft(situation: Situation) -> bool:
     """Whether rules are to be written with ``nft``: it manages this host, and the kernel has the ``inet`` family."""
-    if front_end(situation) == "uci":
-        number = release(situation)
-        return identity.at_least(situation.kernel, 5, 10) is True and (number is None or number >= (22, 3))
+    if family(situation) == "openwrt":
+        # 22.03 came with fw4 on a 5.10 kernel and no iptables; the numbers of GL.iNet's firmware are its own.
+        number = None if (situation.distribution or "").lower() == "gl-inet" else release(situation)
+        if number is not None:
+            return number >= (22, 3)
+        if situation.front_end == "fw3":
+            return False
+        return situation.front_end in ("fw4", "nftables") or identity.at_least(situation.kernel, 5, 10) is True
     return front_end(situation) == "nftables" and identity.at_least(situation.kernel, 3, 14) is not False
 
 

@@ -5,7 +5,8 @@ The trap: a limit that itself needs tracking (connlimit, a state match) makes th
 dropped in the raw table costs none.
 """
 
-from tablefull.fixes import dialect, packet_rules
+from tablefull.fixes import block_rules, dialect, packet_rules
+from tablefull.fixes.block_rules import NEW_PER_S
 from tablefull.fixes.packet_rules import NftChain, Rule
 from tablefull.fixes.plan import Plan, Situation, compose
 from tablefull.fixes.tracking_plans import RAW, empty_tables
@@ -15,9 +16,6 @@ BLOCK_TABLE = "tablefull_block"
 PROXY_TABLE = "tablefull_synproxy"
 INVALID_TABLE = "tablefull_invalid"
 HELPER_TABLE = "tablefull_helper"
-# New connections a second from one address: a browser opens a few dozen at once, a scanner hundreds without pause.
-NEW_PER_S = 50
-BURST = 200
 
 
 def disable_firewall(situation: Situation, answers: tuple[str, ...]) -> Plan:
@@ -141,25 +139,25 @@ def _stop_redhat(situation: Situation) -> tuple[tuple[str, ...], tuple[str, ...]
 def rate_limit(situation: Situation, answers: tuple[str, ...]) -> Plan:
     """Drop the named sources before tracking, or limit new connections of each address where none is named."""
     sources = dialect.addresses(situation)
-    ports = [port for name, port in dialect.services(situation) if name == "tcp" and port]
     if dialect.uses_nft(situation):
-        chains = (NftChain("prerouting", "prerouting", RAW, _nft_block(sources, ports, situation)),)
+        chains = block_rules.nft(situation, sources)
         commands, undo = packet_rules.nft_create(BLOCK_TABLE, chains), packet_rules.nft_delete(BLOCK_TABLE)
         persist = packet_rules.nft_keep(situation, BLOCK_TABLE, chains)
         shown = f"nft list table inet {BLOCK_TABLE}"
     else:
-        rules = _block_rules(situation, sources, ports)
+        rules = block_rules.iptables(situation, sources)
         commands, undo = packet_rules.insert(situation, rules), packet_rules.delete(situation, rules)
-        persist = packet_rules.keep(situation, rules)
+        persist = packet_rules.keep(situation, rules, BLOCK_TABLE)
         shown = "iptables -t raw -L PREROUTING -n -v"
     named = ", ".join(text for text, _ in sources)
+    kinds = " and ".join(dict.fromkeys(name.upper() for name, _ in block_rules.limited(situation)))
     return compose(
         "rate-limit-or-block-source",
         situation,
         answers,
         title=f"Drop {named} before it is tracked"
         if named
-        else f"Allow each address {NEW_PER_S} new TCP connections a second, before tracking",
+        else f"Allow each address {NEW_PER_S} new {kinds} connections a second",
         commands=commands,
         undo=undo,
         persist=persist,
@@ -171,39 +169,10 @@ def rate_limit(situation: Situation, answers: tuple[str, ...]) -> Plan:
         )
         + ": make sure that no proxy, NAT gateway or monitor stands behind it, nor your own session. Forged "
         "addresses are not stopped so. connlimit is not used because it needs tracking itself; a rule in the raw "
-        "table makes no entry. Entries that exist stay until they expire or are deleted (conntrack -D -s ADDRESS).",
+        "table makes no entry. UDP has no SYN: its first packets are dropped after the lookup, before their entry is "
+        "kept. Entries that exist stay until they expire or are deleted (conntrack -D -s ADDRESS).",
         scope="netns",
         why="a drop in the raw table comes before tracking, so it costs no entry",
-    )
-
-
-def _block_rules(situation: Situation, sources: tuple[tuple[str, bool], ...], ports: list[str]) -> tuple[Rule, ...]:
-    if sources:
-        return tuple(
-            Rule("raw", "PREROUTING", f"-s {text} -j DROP", ("ipv6",) if six else ("ipv4",)) for text, six in sources
-        )
-    match = f"-p tcp --dport {ports[0]} --syn" if ports else "-p tcp --syn"
-    named = f"--hashlimit-burst {BURST} --hashlimit-mode srcip --hashlimit-name newconn"
-    if identity.at_least(situation.kernel, 2, 6, 25) is False:
-        # Before hashlimit's second revision a rule can only accept below the rate, so a drop follows it.
-        within = Rule(
-            "raw", "PREROUTING", f"{match} -m hashlimit --hashlimit {NEW_PER_S}/sec {named} -j ACCEPT", ("ipv4",)
-        )
-        return (within, Rule("raw", "PREROUTING", f"{match} -j DROP", ("ipv4",), 2))
-    return (Rule("raw", "PREROUTING", f"{match} -m hashlimit --hashlimit-above {NEW_PER_S}/sec {named} -j DROP"),)
-
-
-def _nft_block(sources: tuple[tuple[str, bool], ...], ports: list[str], situation: Situation) -> tuple[str, ...]:
-    if sources:
-        return tuple(f"{'ip6' if six else 'ip'} saddr {text} drop" for text, six in sources)
-    match = f"tcp dport {ports[0]} " if ports else ""
-    # Meters by address came with nft's sets that rules fill (kernel 4.3 and nft 0.8); a plain limit is one for
-    # all sources.
-    if identity.at_least(situation.kernel, 4, 9) is False:
-        return (f"{match}'tcp flags & (syn|ack) == syn limit rate over {NEW_PER_S}/second burst {BURST} packets drop'",)
-    limit = f"limit rate over {NEW_PER_S}/second burst {BURST} packets"
-    return tuple(
-        f"'{match}tcp flags & (syn|ack) == syn meter new{kin} {{ {kin} saddr {limit} }} drop'" for kin in ("ip", "ip6")
     )
 
 
@@ -258,7 +227,7 @@ def synproxy(situation: Situation, answers: tuple[str, ...]) -> Plan:
         else:
             rules = tuple(rule for port in ports for rule in _synproxy_rules(situation, port, chain))
             rules_in, rules_out = packet_rules.insert(situation, rules), packet_rules.delete(situation, rules)
-            persist = packet_rules.keep(situation, rules)
+            persist = packet_rules.keep(situation, rules, PROXY_TABLE)
         # The first rule that needs state brings the tracking settings with it, so loose comes after the rules.
         commands += (*rules_in, dialect.write(situation, loose, 0))
         undo = (*rules_out, *undo)
@@ -318,7 +287,7 @@ def drop_invalid(situation: Situation, answers: tuple[str, ...]) -> Plan:
         else:
             rules = (Rule("filter", "FORWARD", f"{packet_rules.by_state(situation, 'INVALID')} -j DROP"),)
             commands, undo = packet_rules.insert(situation, rules), packet_rules.delete(situation, rules)
-            persist = packet_rules.keep(situation, rules)
+            persist = packet_rules.keep(situation, rules, INVALID_TABLE)
         commands += (f"# the other way, where such packets must pass: {other}",)
         title = "Drop forwarded packets that tracking calls INVALID"
     else:
@@ -443,7 +412,7 @@ def attach_helper(situation: Situation, answers: tuple[str, ...]) -> Plan:
         )
         commands = (*load, *packet_rules.insert(situation, rules))
         undo = packet_rules.delete(situation, rules)
-        persist = (*packet_rules.keep(situation, rules), *_load_at_boot(situation, names))
+        persist = (*packet_rules.keep(situation, rules, HELPER_TABLE), *_load_at_boot(situation, names))
     return compose(
         "attach-helper-explicitly",
         situation,

@@ -286,7 +286,7 @@ def nothing(situation: Situation, answers: tuple[str, ...]) -> Plan:
         "none",
         situation,
         answers,
-        title=f"{remedy.title}: this is not connection tracking",
+        title=f"In connection tracking nothing; {remedy.title[0].lower()}{remedy.title[1:]}",
         commands=(*(f"sysctl -w {name}={value}" for name, value in raised.items()), *remedy.commands) or remedy.verify,
         undo=(*(dialect.restore(situation, name) for name in raised), *remedy.undo),
         persist=dialect.persist_sysctls(situation, raised, path) if raised else (),

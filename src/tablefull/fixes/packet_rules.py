@@ -5,6 +5,8 @@ the traffic as it was. So one rule is written for both families where the kernel
 own way to keep it.
 """
 
+import shlex
+
 from msgspec import Struct
 
 from tablefull.fixes import dialect
@@ -95,24 +97,22 @@ def _kin(situation: Situation, rule: Rule) -> tuple[str, ...]:
     return tuple(kin for kin in rule.families if kin in tracked)
 
 
-def keep(situation: Situation, rules: tuple[Rule, ...]) -> tuple[str, ...]:
-    """How the front end keeps these rules over a reload and a reboot."""
+def keep(situation: Situation, rules: tuple[Rule, ...], name: str = "tablefull_rules") -> tuple[str, ...]:
+    """How the front end keeps these rules over a reload and a reboot; ``name`` is what a unit of ours is called."""
     kin, end = dialect.family(situation), dialect.front_end(situation)
     if _firewalld(situation):
         return tuple(
             command.replace("firewall-cmd --direct", "firewall-cmd --permanent --direct")
             for command in insert(situation, rules)
         )
-    if end == "uci":
+    if kin == "openwrt":
         return (dialect.lines_into("/etc/firewall.user", *insert(situation, rules), append=True),)
     if end == "ufw":
         return _ufw(situation, rules)
-    if end in ("kube-proxy", "docker"):
+    if _others_write(situation) and kin != "nixos":
         return (
-            (
-                f"# {end} rewrites its own chains only, so the rules stay until a reboot; after it, a unit ordered "
-                f"before {end} types them again"
-            ),
+            "# a saved ruleset would freeze the chains that Docker or Kubernetes writes anew: keep these rules alone",
+            *_unit(situation, rules, name),
         )
     if kin == "redhat":
         return _redhat(situation)
@@ -122,6 +122,11 @@ def keep(situation: Situation, rules: tuple[Rule, ...]) -> tuple[str, ...]:
             "nixos-rebuild switch",
         )
     if kin in ("debian", "ubuntu"):
+        if end == "unknown" and dialect.systemd(situation):
+            return (
+                "# iptables-persistent would remove ufw, which may be what manages this host: a unit fits both",
+                *_unit(situation, rules, name),
+            )
         return _debian(situation)
     if kin == "alpine":
         return (
@@ -138,6 +143,33 @@ def keep(situation: Situation, rules: tuple[Rule, ...]) -> tuple[str, ...]:
             "/etc/ip6tables.rules"
         ),
     )
+
+
+def _others_write(situation: Situation) -> bool:
+    """Whether a program writes chains of its own at every start, which a saved ruleset would bring back stale."""
+    end = dialect.front_end(situation)
+    return end in ("docker", "kube-proxy") or bool(situation.orchestrator) or dialect.kubernetes(situation)
+
+
+def _unit(situation: Situation, rules: tuple[Rule, ...], name: str) -> tuple[str, ...]:
+    """A unit that types these rules at every boot, after those who write theirs."""
+    typed = insert(situation, rules)
+    if not dialect.systemd(situation):
+        path = "/etc/local.d/rules.start" if dialect.init(situation) == "openrc" else "/etc/rc.local"
+        return (f"# have the boot type them again: the lines above go into {path}, before any 'exit'",)
+    service = f"{name.replace('_', '-')}.service"
+    path = f"/etc/systemd/system/{service}"
+    lines = (
+        "[Unit]",
+        "After=network-pre.target docker.service ufw.service firewalld.service netfilter-persistent.service",
+        "[Service]",
+        "Type=oneshot",
+        "RemainAfterExit=yes",
+        *(f'ExecStart=/bin/sh -c "{line}"' for line in typed),
+        "[Install]",
+        "WantedBy=multi-user.target",
+    )
+    return (dialect.lines_into(path, *lines), "systemctl daemon-reload", f"systemctl enable {service}")
 
 
 def _redhat(situation: Situation) -> tuple[str, ...]:
@@ -165,10 +197,13 @@ def _debian(situation: Situation) -> tuple[str, ...]:
     if number is None:
         old = not dialect.systemd(situation)
     if not old:
-        first = (
-            () if dialect.front_end(situation) == "iptables-persistent" else ("apt-get install -y iptables-persistent",)
+        if dialect.front_end(situation) == "iptables-persistent":
+            return ("netfilter-persistent save",)
+        return (
+            "# not where ufw is installed: this package removes it (there the rules go into /etc/ufw/before.rules)",
+            "apt-get install -y iptables-persistent",
+            "netfilter-persistent save",
         )
-        return (*first, "netfilter-persistent save")
     if dialect.front_end(situation) == "iptables-persistent":
         return ("/etc/init.d/iptables-persistent save",)
     return (
@@ -214,14 +249,14 @@ def nft_delete(table: str) -> tuple[str, ...]:
 
 def nft_keep(situation: Situation, table: str, chains: tuple[NftChain, ...]) -> tuple[str, ...]:
     """How the table outlives a reboot."""
-    if dialect.front_end(situation) == "uci":
+    if dialect.family(situation) == "openwrt":
         # fw4 reads /etc/nftables.d/*.nft inside its own table inet fw4, so chains are written, not a table.
         lines: list[str] = []
         for chain in chains:
             lines += [
                 f"chain {table}_{chain.name} {{",
                 f"type filter hook {chain.hook} priority {chain.priority};",
-                *chain.rules,
+                *(" ".join(shlex.split(rule)) for rule in chain.rules),  # as nft reads it, without the shell's quotes
                 "}",
             ]
         return (dialect.lines_into(f"/etc/nftables.d/{table}.nft", *lines),)

@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from tablefull.facts.origin import Basis
+from tablefull.fixes.removal import removal
 from tablefull.kernel import identity
 from tablefull.kernel.identity import KernelVersion
 
@@ -19,7 +20,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     type them.
 
     ``verify`` holds commands whose output shows that it worked; ``undo`` restores the value that was seen before, or
-    says in a comment line (``# …``) what to note first. ``scope`` is what the change touches: this network namespace,
+    says in a comment line (``# …``) what to note first; after ``removal.HEADER`` it takes away what ``persist`` wrote.
+    ``scope`` is what the change touches: this network namespace,
     the whole host, or something other than this host.
     """
 
@@ -107,7 +109,7 @@ def compose(
         host=situation.host,
         title=title,
         commands=commands,
-        undo=undo or ("# nothing on this host was changed, so there is nothing to take back",),
+        undo=(*undo, *removal(persist)) or ("# nothing on this host was changed, so there is nothing to take back",),
         persist=persist or ("# nothing to add: it lasts as it is",),
         verify=verify,
         risk=risk,

@@ -250,6 +250,8 @@ def raise_hashsize(situation: Situation, answers: tuple[str, ...]) -> Plan:
     limit = situation.max or USUAL
     buckets = max(buckets_for(situation, limit), situation.buckets or 0)
     by_sysctl = identity.at_least(situation.kernel, 4, 8) is True
+    if situation.buckets is not None and buckets <= situation.buckets:
+        return _enough_buckets(situation, answers, limit)
     entries = situation.count or limit
     chain = sizing.chain_mean(entries, situation.buckets) if situation.buckets else None
     why = f"{buckets} buckets for {limit} entries" + (
@@ -263,18 +265,21 @@ def raise_hashsize(situation: Situation, answers: tuple[str, ...]) -> Plan:
         why += f"; this kernel refuses an insert into a chain of {refuse[0]} to {refuse[1]}"
     # A file of its own: the limit may stand in the usual one already.
     path = "/etc/sysctl.d/90-conntrack-buckets.conf"
-    kept = {"nf_conntrack_buckets": buckets} if by_sysctl else {"nf_conntrack_max": limit} if situation.max else {}
+    known = situation.buckets is not None
+    kept = {"nf_conntrack_max": limit} if situation.max and not by_sysctl else {}
+    if by_sysctl and known:
+        kept = {"nf_conntrack_buckets": buckets}
     return compose(
         "raise-hashsize",
         situation,
         answers,
-        title=f"Give the table {buckets} buckets",
-        commands=(set_buckets(situation, buckets),),
+        title=f"Give the table {'' if known else 'at least '}{buckets} buckets",
+        commands=(set_buckets(situation, buckets),) if known else (_only_more(situation, buckets),),
         undo=(_undo_buckets(situation),),
         persist=(
-            *_keep_buckets(situation, buckets),
+            *(_keep_buckets(situation, buckets) if known else _keep_present(situation, path)),
             *(dialect.persist_sysctls(situation, kept, path) if kept else ()),
-            *(dialect.persist_order(situation, path) if kept else ()),
+            *(dialect.persist_order(situation, path) if kept or (by_sysctl and not known) else ()),
             *_kube_keeps(situation),
         ),
         verify=(
@@ -287,6 +292,54 @@ def raise_hashsize(situation: Situation, answers: tuple[str, ...]) -> Plan:
         scope="host",
         why=why,
     )
+
+
+def _enough_buckets(situation: Situation, answers: tuple[str, ...], limit: int) -> Plan:
+    path = hashsize_path(situation)
+    return compose(
+        "raise-hashsize",
+        situation,
+        answers,
+        title="There are buckets enough: change nothing",
+        commands=(
+            f"# {situation.buckets} buckets carry {limit} entries: look at who makes the entries instead",
+            f"cat {path}",
+            dialect.count_command(situation),
+        ),
+        verify=(f"cat {path}",),
+        risk="None: nothing is changed. More buckets cost memory and shorten no chain that matters.",
+        scope="host",
+        why=f"{buckets_for(situation, limit)} buckets for {limit} entries are enough, and there are "
+        f"{situation.buckets}",
+    )
+
+
+def _only_more(situation: Situation, buckets: int) -> str:
+    """Sets the buckets unless there are as many: the present number is not known here, and fewer would do harm."""
+    return f'[ "$(cat {hashsize_path(situation)})" -ge {buckets} ] || {set_buckets(situation, buckets)}'
+
+
+def _keep_present(situation: Situation, path: str) -> tuple[str, ...]:
+    """Keeps the number that stands once the command was typed."""
+    now = f"$(cat {hashsize_path(situation)})"
+    if dialect.family(situation) == "nixos" or situation.builtin:
+        return (f"# the number to keep: cat {hashsize_path(situation)}", *_keep_buckets_as(situation, "NUMBER"))
+    if identity.at_least(situation.kernel, 4, 8) is True:
+        file = path if dialect.keeps_sysctls(situation) else "/etc/sysctl.conf"
+        into = ">" if dialect.keeps_sysctls(situation) else ">>"
+        return (f'echo "{dialect.key(situation, "nf_conntrack_buckets")} = {now}" {into} {file}',)
+    if dialect.old_stack(situation):
+        return (f'echo "options ip_conntrack hashsize={now}" >> /etc/modprobe.conf',)
+    return (f'echo "options nf_conntrack hashsize={now}" > /etc/modprobe.d/conntrack.conf',)
+
+
+def _keep_buckets_as(situation: Situation, number: str) -> tuple[str, ...]:
+    if dialect.family(situation) == "nixos":
+        return (
+            f'# in /etc/nixos/configuration.nix: boot.extraModprobeConfig = "options nf_conntrack hashsize={number}";',
+            "nixos-rebuild switch",
+        )
+    return (f"# compiled in: add nf_conntrack.hashsize={number} to the kernel's command line",)
 
 
 def raise_expect_max(situation: Situation, answers: tuple[str, ...]) -> Plan:

@@ -31,32 +31,51 @@ _BY_CAUSE: dict[str, dict[str, int]] = {
     "config-overwritten": {TCP + "close_wait": 60, TCP + "established": DAY_S},
 }
 _OTHERWISE = {TCP + "established": DAY_S, TCP + "close_wait": 60, TCP + "time_wait": 30}
-_DEFAULT_S = {TCP + "close_wait": 60, TCP + "established": 432000}
+# The kernel's own values (docs/kernel), assumed where none was seen.
+_DEFAULT_S = {
+    TCP + "syn_sent": 120,
+    TCP + "syn_recv": 60,
+    TCP + "established": 432000,
+    TCP + "fin_wait": 120,
+    TCP + "close_wait": 60,
+    TCP + "time_wait": 120,
+    UDP: 30,
+}
+KUBE_PROXY_S = {TCP + "established": DAY_S, TCP + "close_wait": 3600}  # what it writes at its start
+
+
+def _assumed(situation: Situation, name: str) -> tuple[int, str]:
+    """The value to expect where none was seen, and whose it is."""
+    if dialect.kubernetes(situation) and name in KUBE_PROXY_S:
+        return KUBE_PROXY_S[name], "assumed: what kube-proxy writes"
+    if name == UDP_STREAM:
+        return (180 if identity.at_least(situation.kernel, 5, 0) is False else 120), "assumed: the default"
+    return _DEFAULT_S[name], "assumed: the default"
 
 
 def _wanted(situation: Situation) -> dict[str, int]:
+    """Those that are longer than what would be set: typing the present value changes nothing."""
     wanted = _BY_CAUSE.get(situation.cause, _OTHERWISE)
     chosen = {}
     for name, seconds in wanted.items():
         seen = dialect.present(situation, name)
-        # close_wait is 60 unless something raised it (kube-proxy writes 3600); unseen outside Kubernetes it
-        # is left alone.
-        if name == TCP + "close_wait" and seen is None and not dialect.kubernetes(situation):
-            continue
-        if seen is None or seen > seconds:
+        if (_assumed(situation, name)[0] if seen is None else seen) > seconds:
             chosen[name] = seconds
     return chosen
+
+
+def _told(situation: Situation, name: str, seconds: int) -> str:
+    seen = dialect.present(situation, name)
+    value, whose = _assumed(situation, name)
+    before = f"{value} s ({whose})" if seen is None else f"{seen} s"
+    return f"{name.removeprefix('nf_conntrack_')}: {before} → {seconds} s"
 
 
 def shorten_timeouts(situation: Situation, answers: tuple[str, ...]) -> Plan:
     """Lower the timeouts that this cause lives on; those already short are left alone."""
     wanted = _wanted(situation)
     established = wanted.get(TCP + "established")
-    told = "; ".join(
-        f"{name.removeprefix('nf_conntrack_')}: "
-        f"{dialect.present(situation, name) or _DEFAULT_S.get(name, 'unknown')} → {value} s"
-        for name, value in wanted.items()
-    )
+    told = "; ".join(_told(situation, name, value) for name, value in wanted.items())
     commands = tuple(dialect.write(situation, name, value) for name, value in wanted.items())
     if not commands:
         commands = (
@@ -95,7 +114,7 @@ def shorten_timeouts(situation: Situation, answers: tuple[str, ...]) -> Plan:
     if TCP + "time_wait" in wanted:
         risk += " A late segment of a closed connection may then be INVALID, which harms nobody."
     risk += " A file alone is ignored when it is read before the module is loaded."
-    per_netns = identity.at_least(situation.kernel, 3, 6) is True
+    per_netns = identity.at_least(situation.kernel, 3, 6) is not False
     return compose(
         "shorten-timeouts",
         situation,

@@ -4,6 +4,8 @@ The trap: tracking must be left out in both directions. A rule that exempts requ
 of their own, reversed ones, and the table fills as before.
 """
 
+import msgspec
+
 from tablefull.fixes import dialect, packet_rules
 from tablefull.fixes.packet_rules import NftChain, Rule
 from tablefull.fixes.plan import Plan, Situation, compose
@@ -33,14 +35,19 @@ def _services(situation: Situation) -> tuple[tuple[str, str], ...]:
     return (("udp", dialect.PLACEHOLDER_PORT),)
 
 
-def _serves_only(situation: Situation, protocol: str) -> bool:
-    """Whether to leave this host's own requests tracked: behind a filter their answers come in by ESTABLISHED alone."""
+def _ways(situation: Situation, port: str) -> str:
+    """``all``, or what leaves this host's own requests tracked, whose answers a filter lets in by ESTABLISHED alone:
+    ``server`` its own service, ``router`` that and what it forwards.
+    """
+    filtered = dialect.front_end(situation) in _FILTERS | {"nftables", "uci"}
+    if not port or not filtered:
+        return "all"
     forwards = situation.bridged or situation.nat_in_use is True or situation.role in ("router", "gateway")
-    return protocol == "tcp" and dialect.front_end(situation) in _FILTERS | {"nftables"} and not forwards
+    return "router" if forwards else "server"
 
 
-def _matches(protocol: str, port: str, serves_only: bool) -> tuple[tuple[str, str], ...]:
-    """``(chain, match)`` of all four ways (requests in, answers out, requests out, answers in) or of a server's two."""
+def _matches(protocol: str, port: str, ways: str) -> tuple[tuple[str, str], ...]:
+    """``(chain, match)`` of all four ways (requests in, answers out, requests out, answers in) or of some of them."""
     if protocol == "all":
         return (("PREROUTING", ""), ("OUTPUT", ""))
     if protocol == "bridged":
@@ -50,8 +57,10 @@ def _matches(protocol: str, port: str, serves_only: bool) -> tuple[tuple[str, st
         return (("PREROUTING", "-i lo "), ("OUTPUT", "-o lo "))
     if not port:
         return (("PREROUTING", f"-p {protocol} "), ("OUTPUT", f"-p {protocol} "))
-    if serves_only:
-        return (("PREROUTING", f"-p {protocol} --dport {port} "), ("OUTPUT", f"-p {protocol} --sport {port} "))
+    if ways != "all":
+        served = (("PREROUTING", f"-p {protocol} --dport {port} "), ("OUTPUT", f"-p {protocol} --sport {port} "))
+        passed = ("PREROUTING", f"-p {protocol} --sport {port} -m addrtype ! --dst-type LOCAL ")
+        return (served[0], passed, served[1]) if ways == "router" else served
     return tuple(
         (chain, f"-p {protocol} --{side} {port} ") for chain in ("PREROUTING", "OUTPUT") for side in ("dport", "sport")
     )
@@ -63,16 +72,45 @@ def _kin(situation: Situation, protocol: str) -> tuple[str, ...]:
     return ("ipv4",) if old or protocol == "ipip" else ("ipv4", "ipv6")
 
 
-def _nft_matches(protocol: str, port: str, chain: str, serves_only: bool) -> tuple[str, ...]:
+def _nft_matches(protocol: str, port: str, chain: str, ways: str) -> tuple[str, ...]:
     if protocol == "all":
         return ("notrack",)
     if protocol == "lo":
         return (f"{'iif' if chain == 'prerouting' else 'oif'} lo notrack",)
     if not port:
         return (f"meta l4proto {protocol} notrack",)
-    if serves_only:
-        return (f"{protocol} {'dport' if chain == 'prerouting' else 'sport'} {port} notrack",)
-    return tuple(f"{protocol} {side} {port} notrack" for side in ("dport", "sport"))
+    if ways == "all":
+        return tuple(f"{protocol} {side} {port} notrack" for side in ("dport", "sport"))
+    if chain == "output":
+        return (f"{protocol} sport {port} notrack",)
+    passed = (f"{protocol} sport {port} fib daddr type != local notrack",) if ways == "router" else ()
+    return (f"{protocol} dport {port} notrack", *passed)
+
+
+def _nft_backend(situation: Situation) -> bool:
+    """Whether firewalld filters with nft, after iptables: an accept there opens nothing (from 0.6, RHEL 8)."""
+    return dialect.front_end(situation) == "firewalld" and identity.at_least(situation.kernel, 4, 18) is not False
+
+
+def _rich(services: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """Accepts of firewalld's own, which it lets match untracked packets too."""
+    return tuple(
+        f'rule port port="{port}" protocol="{name}" accept' if port else f'rule protocol value="{name}" accept'
+        for name, port in services
+        if name not in ("all", "bridged", "lo")
+    ) or (('rule port port="22" protocol="tcp" accept',) if ("all", "") in services else ())
+
+
+def _hints(situation: Situation, services: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """What opens the filter where no command of ours can: a verdict of one nft table does not bind another."""
+    ports = [f"{name} dport {port}" for name, port in services if port]
+    if dialect.family(situation) == "openwrt":
+        return tuple(
+            f"# where the zone does not accept it already, a rule of /etc/config/firewall must: {one}" for one in ports
+        )
+    return tuple(
+        f"# where it filters input, in that very chain: nft insert rule inet filter input {one} accept" for one in ports
+    )
 
 
 def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
@@ -82,7 +120,12 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
     named = ", ".join(words.get(name, f"{name}/{port}" if port else name) for name, port in services)
     unknown_port = any(port == dialect.PLACEHOLDER_PORT for _, port in services)
     accepts: tuple[Rule, ...] = ()
-    if dialect.front_end(situation) in _FILTERS:
+    rich = tuple(f"'{rule}'" for rule in _rich(services)) if _nft_backend(situation) else ()
+    if ("bridged", "") in services and dialect.uses_nft(situation) and dialect.family(situation) == "openwrt":
+        return msgspec.structs.replace(
+            disable_bridge_nf(situation, answers), id="notrack", title="Do not track bridged frames, in both directions"
+        )
+    if dialect.front_end(situation) in _FILTERS and not _nft_backend(situation):
         accepts = tuple(
             Rule("filter", "INPUT", (f"-p {name} --dport {port} " if port else f"-p {name} ") + "-j ACCEPT")
             for name, port in services
@@ -97,14 +140,12 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
                 chain,
                 RAW,
                 tuple(
-                    rule
-                    for name, port in services
-                    for rule in _nft_matches(name, port, chain, _serves_only(situation, name))
+                    rule for name, port in services for rule in _nft_matches(name, port, chain, _ways(situation, port))
                 ),
             )
             for chain in ("prerouting", "output")
         )
-        commands = packet_rules.nft_create(NFT_TABLE, chains)
+        commands = (*packet_rules.nft_create(NFT_TABLE, chains), *_hints(situation, services))
         undo = packet_rules.nft_delete(NFT_TABLE)
         persist = packet_rules.nft_keep(situation, NFT_TABLE, chains)
         shown: tuple[str, ...] = (f"nft list table inet {NFT_TABLE}",)
@@ -113,10 +154,17 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
         rules = accepts + tuple(
             Rule("raw", chain, f"{match}{target}", _kin(situation, name))
             for name, port in services
-            for chain, match in _matches(name, port, _serves_only(situation, name))
+            for chain, match in _matches(name, port, _ways(situation, port))
         )
-        commands, undo = packet_rules.insert(situation, rules), packet_rules.delete(situation, rules)
-        persist = packet_rules.keep(situation, rules)
+        commands = (*(f"firewall-cmd --add-rich-rule={rule}" for rule in rich), *packet_rules.insert(situation, rules))
+        undo = (
+            *packet_rules.delete(situation, rules),
+            *(f"firewall-cmd --remove-rich-rule={rule}" for rule in rich),
+        )
+        persist = (
+            *(f"firewall-cmd --permanent --add-rich-rule={rule}" for rule in rich),
+            *packet_rules.keep(situation, rules, NFT_TABLE),
+        )
         shown = (
             "iptables -t raw -L -n -v",
             *(("ip6tables -t raw -L -n -v",) if len(packet_rules.families(situation)) > 1 else ()),
@@ -151,6 +199,22 @@ def _notrack_risk(situation: Situation, services: tuple[tuple[str, str], ...]) -
             "They are neither NEW nor ESTABLISHED, so stateful rules no longer accept them: each direction needs a "
             "plain accept, and answers to this host's own requests come from the service's port (accepting by "
             "source port lets strangers in who use it)."
+        )
+    if any(_ways(situation, port) != "all" for _, port in services):
+        parts.append(
+            "This host's own requests to that port stay tracked, so that the filter still knows their answers; a host "
+            "that mostly asks itself is not relieved."
+        )
+    if _nft_backend(situation):
+        parts.append(
+            "firewalld filters with nft after iptables, so an accept among its direct rules opens nothing: the rich "
+            "rule does, in the default zone only (add --zone=ZONE for another). Direct rules themselves are deprecated "
+            "there, and notrack has no other spelling."
+        )
+    elif dialect.uses_nft(situation):
+        parts.append(
+            "An accept in a table of our own does not override the drop of another table: the chain that filters must "
+            "accept it itself."
         )
     if dialect.kubernetes(situation):
         parts.append("Kubernetes services are NAT: never exempt traffic to a service address.")
@@ -233,9 +297,28 @@ def _usual(situation: Situation) -> frozenset[str]:
     return _LATER if since else _BEFORE_4_19 if since is False else _BEFORE_4_19 | _LATER
 
 
+# The service of RHEL 5 and 6 empties the tables and unloads the modules itself when it is told to.
+_BY_SERVICE = (
+    "sed -i 's/^IPTABLES_MODULES_UNLOAD=.*/IPTABLES_MODULES_UNLOAD=\"yes\"/' /etc/sysconfig/iptables-config",
+    "sed -i 's/^IP6TABLES_MODULES_UNLOAD=.*/IP6TABLES_MODULES_UNLOAD=\"yes\"/' /etc/sysconfig/ip6tables-config",
+    "service ip6tables stop",
+    "service iptables stop",
+)
+
+
+def _service_unloads(situation: Situation) -> bool:
+    return (
+        dialect.family(situation) == "redhat"
+        and not dialect.systemd(situation)
+        and dialect.front_end(situation) in ("iptables-services", "iptables", "unknown")
+    )
+
+
 def _flush_rules(situation: Situation) -> tuple[str, ...]:
     """Stop what loads the rules, keep a copy, then empty the tables that are there; loads none."""
     first: tuple[str, ...] = ("iptables-save > /root/iptables.before",)
+    if _service_unloads(situation):
+        return (*first, *_BY_SERVICE)
     if dialect.front_end(situation) == "ufw" or (
         dialect.front_end(situation) in ("unknown", "none", "xen") and dialect.family(situation) == "ubuntu"
     ):
@@ -302,14 +385,19 @@ def unload_modules(situation: Situation, answers: tuple[str, ...]) -> Plan:
             ),
         )
     reload = "iptables-restore < /root/iptables.before"
+    start: tuple[str, ...] = ()
+    if _service_unloads(situation):
+        start = ("service iptables start", "service ip6tables start")
+        persist = ("chkconfig iptables off", "chkconfig ip6tables off", *persist)
     enable = ("ufw enable",) if "ufw disable" in _flush_rules(situation) else ()
     return compose(
         "unload-modules",
         situation,
         answers,
         title="Remove the rules, then the tracking modules",
-        commands=(*_flush_rules(situation), *(one_by_one or (loop,))),
-        undo=(f"modprobe {dialect.tracker(situation)}", reload, *enable),
+        # What the service has unloaded is passed over by the loop; modprobe -r would fail on it.
+        commands=(*_flush_rules(situation), *((loop,) if start else one_by_one or (loop,))),
+        undo=(f"modprobe {dialect.tracker(situation)}", *start, reload, *enable),
         persist=persist,
         verify=(check, "cat /proc/net/ip_tables_names", dialect.drops_command(situation)),
         risk="Every rule of this host is removed first, so it stands open for that time and after. NAT and stateful "
