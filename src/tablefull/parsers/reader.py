@@ -282,7 +282,10 @@ class Reader:
     def _prose(self, line: Line, context: Context) -> None:
         host = self._current()
         text = line.text
-        if _OTHER_SETTING.match(text) or (_STAMPED.match(text) and not any(word in text for word in _TELLING)):
+        stamped = text.startswith(("[", "<")) or "kernel: [" in text
+        if ("=" in text and _OTHER_SETTING.match(text)) or (
+            stamped and _STAMPED.match(text) and not any(word in text for word in _TELLING)
+        ):
             return  # a setting or a kernel message about something else: read, and of no use here
         if len(text) < 400 and _MACHINE.match(text):
             self._unread(line, context, "looks like machine output; no parser knows this line")
