@@ -308,14 +308,14 @@ class Reader:
 
 
 def mentions(line: Line, context: Context) -> list[Fact]:
-    """Facts inside a sentence: quantities, kernel, distribution, memory."""
+    """Facts inside a sentence: quantities, kernel, distribution, memory, programs."""
     text = line.text
+    lowered = text.lower()
     facts: list[Fact] = []
     if any(character.isdigit() for character in text):
         from tablefull.parsers import prose
 
         facts += prose.claims(line, context)
-        lowered = text.lower()
         if "kernel" in lowered or "linux" in lowered:
             from tablefull.parsers import uname
 
@@ -324,11 +324,23 @@ def mentions(line: Line, context: Context) -> list[Fact]:
             from tablefull.parsers import memory
 
             facts += memory.mentions(line, context)
-    if any(name in text.lower() for name in _SYSTEMS):
+    if any(name in lowered for name in _SYSTEMS):
         from tablefull.parsers import distribution
 
         facts += distribution.mentions(line, context)
+    for module, names in _PROGRAMS:
+        if any(name in lowered for name in names):
+            parser = import_module(f"tablefull.parsers.{module}")
+            facts += parser.mentions(line, context)
     return facts
+
+
+# Programs whose versions, options and complaints stand in sentences too, and the words that name them.
+_PROGRAMS = (
+    ("cilium", ("cilium",)),
+    ("kube_proxy", ("kube-proxy", "--conntrack-")),
+    ("containers", ("docker", "kubernetes", "containerd", "podman", "lxd")),
+)
 
 
 _SYSTEMS = (

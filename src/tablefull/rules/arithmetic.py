@@ -17,26 +17,12 @@ from tablefull.facts.ruleset import FwChain
 from tablefull.facts.settings import Setting
 from tablefull.facts.snapshot import HostFacts
 from tablefull.kernel import ratelimit, sizing
+from tablefull.kernel.messages import SHARES_RATE_LIMIT
 from tablefull.kernel.timeouts import shipped_s
 from tablefull.rules.case import Case
 from tablefull.rules.fullness import fullness
 from tablefull.rules.sizing import SHIPPED_LIMITS
 
-# Messages that share the kernel's one net_ratelimit bucket with the conntrack lines (docs/kernel).
-SHARED_BUCKET = frozenset(
-    {
-        "neighbour-overflow",
-        "time-wait-overflow",
-        "orphans",
-        "tcp-memory",
-        "syn-flooding",
-        "dst-cache-overflow",
-        "martian",
-        "udp-checksum",
-        "ct-invalid",
-        "expectation-full",
-    }
-)
 SMALL_DOM0_BYTES = 1 << 30  # Dom0 is usually given 0.5 to 1 GiB, so a table's memory is measured against that
 HANDSHAKE_BYTES = (40, 64)  # IPv4 TCP segment without data: 40 bytes, 52 with timestamps, 60 with a SYN's options
 RECENT_PACKETS = 5_000_000  # half a day of the busiest service in the reports seen; more says nothing about "recently"
@@ -144,7 +130,7 @@ def _estimate(case: Case, lines: list[LogLine]) -> ratelimit.Estimate | None:
         elif line.kind == "suppressed" and line.number is not None:
             events += [(when, "suppressed", line.number)] * line.repeated
             algorithm = algorithm or ratelimit.algorithm_of(line.origin.text)
-        elif line.kind in SHARED_BUCKET:
+        elif line.kind in SHARES_RATE_LIMIT:
             events.append((when, "other", line.repeated))
     cost = case.number("net.core.message_cost", "shown")
     burst = case.number("net.core.message_burst", "shown")

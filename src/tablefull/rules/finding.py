@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from tablefull.facts.origin import BASES, Basis, Origin
+from tablefull.facts.origin import Basis, Origin, weakest
 
 Severity = Literal["none", "info", "degraded", "outage"]
 SEVERITIES: tuple[Severity, ...] = ("none", "info", "degraded", "outage")
@@ -78,7 +78,7 @@ def finding(
         evidence += [origin for origin in clue.evidence if origin not in evidence]
     # The basis of the whole is that of its best-known strong reason, not of a supporting remark.
     strong = [clue for clue in ranked if clue.weight >= ranked[0].weight * 0.6]
-    basis = max((clue.basis for clue in strong), key=BASES.index)
+    basis = weakest(*(clue.basis for clue in strong))
     return Finding(
         cause=cause,
         confidence=round(fuse(clues) * scale, 3),
