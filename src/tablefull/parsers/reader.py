@@ -194,7 +194,7 @@ class Reader:
                 if context.path is None:
                     self._current().typed.append(context.origin(line))
                 continue
-            introduced = hosts.place(text)
+            introduced = None if self._crowded else hosts.place(text)
             if introduced is not None:
                 self._enter(introduced)
             self._prose(line, context)
