@@ -66,11 +66,6 @@ def test_the_origin_is_the_line_where_the_phrase_begins() -> None:
     assert (found.line, found.text) == (2, "second begins here")
 
 
-def test_all_said_keeps_the_order_asked() -> None:
-    found = case("beta here\nalpha there").all_said("alpha", "gamma", "beta")
-    assert [one.text for one in found] == ["alpha there", "beta here"]
-
-
 @given(st.text(max_size=300), st.from_regex(r"[a-c][a-c ']{0,5}([*|][a-c][a-c ']{0,5}){0,3}", fullmatch=True))
 def test_said_never_raises(text: str, phrase: str) -> None:
     found = case(text).said(phrase)

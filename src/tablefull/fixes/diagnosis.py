@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tablefull import __version__
 from tablefull.facts.claims import Claim
-from tablefull.facts.host import Distribution
+from tablefull.facts.host import Distribution, KernelRelease
 from tablefull.facts.modules import Module
 from tablefull.facts.origin import Hole
 from tablefull.facts.ruleset import FwRule
@@ -209,7 +209,5 @@ def _host_view(host: HostFacts) -> HostView:
 
 
 def _kernel(host: HostFacts) -> KernelVersion | None:
-    from tablefull.facts.host import KernelRelease
-
     release = next(host.of(KernelRelease), None)
     return parse_release(release.release) if release else None

@@ -10,7 +10,6 @@ import re
 from tablefull.fixes.plan import Situation
 from tablefull.kernel import identity, sysctls, vendors
 
-PLACEHOLDER_ADDRESS = "ADDRESS"
 PLACEHOLDER_PORT = "PORT"
 SYSCTL_FILE = "/etc/sysctl.d/90-conntrack.conf"
 

@@ -11,7 +11,6 @@ from tablefull.kernel import changes
 from tablefull.kernel.answer import NO_KERNEL, Answer, by_version, unknown
 from tablefull.kernel.identity import KernelVersion, at_least, between, enterprise
 
-KIB = 1024
 GIB = 1024**3
 # One bucket for each 16 KiB of memory divided by the size of a bucket's pointer. [core 2.6.18..6.18.2]
 RAM_PER_BUCKET_BYTE = 16384

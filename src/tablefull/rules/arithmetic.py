@@ -20,6 +20,7 @@ from tablefull.kernel import ratelimit, sizing
 from tablefull.kernel.messages import SHARES_RATE_LIMIT
 from tablefull.kernel.timeouts import shipped_s
 from tablefull.rules.case import Case
+from tablefull.rules.clues import host_of
 from tablefull.rules.fullness import fullness
 from tablefull.rules.sizing import SHIPPED_LIMITS
 
@@ -184,10 +185,10 @@ def _limit(case: Case) -> Iterator[Reckoning]:
     limit = case.max
     if limit is not None and limit.number == 0:
         how = "0 means no limit at all, up to 6.18; from 6.19 on it is refused"
-        yield Reckoning("limit", 0, "entries", how, "version", _host(case, limit.origin), (limit.origin,))
+        yield Reckoning("limit", 0, "entries", how, "version", host_of(case, limit.origin), (limit.origin,))
     if limit is None or not limit.number:
         return
-    number, host = limit.number, _host(case, limit.origin)
+    number, host = limit.number, host_of(case, limit.origin)
     default = sizing.default_max(case.memory_bytes, case.kernel) if case.memory_bytes else None
     if default is not None and default.value:
         relation = (
@@ -253,7 +254,7 @@ def _chains(case: Case) -> Iterator[Reckoning]:
             "nodes",
             f"2 x {quantity(limit.number)} nodes over {quantity(buckets.number)} buckets",
             "shown",
-            _host(case, limit.origin),
+            host_of(case, limit.origin),
             (limit.origin, buckets.origin),
         )
 
@@ -292,7 +293,7 @@ def _memory(case: Case) -> Iterator[Reckoning]:
             f"{quantity(limit.number)} entries of {whole.value // limit.number} bytes (buckets included) take "
             f"{mebibytes(whole.value)}{against}",
             whole.basis,
-            _host(case, limit.origin),
+            host_of(case, limit.origin),
             (limit.origin,),
         )
 
@@ -328,7 +329,7 @@ def _littles_law(case: Case) -> Iterator[Reckoning]:
             f"each, {quantity(limit.number)} entries need {duration(needed_s)} a piece{verdict}"
             + ("; otherwise the entries come from a second source" if needed_s > 600 else ""),
             "unknown",
-            _host(case, claim.origin),
+            host_of(case, claim.origin),
             (claim.origin, limit.origin),
         )
         steady = claim.per_s * 120
@@ -339,7 +340,7 @@ def _littles_law(case: Case) -> Iterator[Reckoning]:
             f"{quantity(claim.per_s)} a second x 120 s of TIME_WAIT hold {quantity(steady)} entries, "
             f"{steady / limit.number:.1%} of the limit",
             "unknown",
-            _host(case, claim.origin),
+            host_of(case, claim.origin),
             (claim.origin, limit.origin),
         )
         break
@@ -473,9 +474,3 @@ def _composition(case: Case) -> Iterator[Reckoning]:
                 host.name,
                 (table.first,),
             )
-
-
-def _host(case: Case, origin: Origin) -> str:
-    from tablefull.rules.clues import host_of
-
-    return host_of(case, origin)

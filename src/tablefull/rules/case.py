@@ -286,10 +286,6 @@ class Case:
         """
         return next(self._search(phrases, denied), None)
 
-    def all_said(self, *phrases: str) -> tuple[Origin, ...]:
-        """One line for each phrase that stands anywhere, in the order asked."""
-        return tuple(origin for phrase in phrases for origin in [self.said(phrase)] if origin is not None)
-
     def _search(self, phrases: Iterable[str], denied: bool) -> Iterator[Origin]:
         text = self._flowing
         for phrase in "|".join(phrases).split("|"):

@@ -2,7 +2,7 @@
 
 from tablefull.facts.origin import Basis, Origin
 from tablefull.rules.case import Case
-from tablefull.rules.finding import Ask, Clue, Finding, Severity, finding
+from tablefull.rules.finding import Ask, Clue, Finding, Severity, finding, fuse
 
 
 class Clues:
@@ -43,10 +43,7 @@ class Clues:
     @property
     def weight(self) -> float:
         """What the clues give together so far."""
-        doubt = 1.0
-        for one in self.found:
-            doubt *= 1.0 - one.weight
-        return (1.0 - doubt) * self.scale
+        return fuse(self.found) * self.scale
 
     def finding(
         self,
