@@ -14,20 +14,17 @@ can see from outside which of them the kernel kept, so their verdict is not dete
 import os
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-
 from tests.realkernel import batch as batches
 from tests.realkernel.batch import Batch, Sent
+from tests.realkernel.host_limits import BUCKETS, MAX
 from tests.realkernel.namespace import Namespace
+from tests.realkernel.record import DIRECTIONS, NO_DIRECTION, STATES, Recorded, about
 
-STATES = ("new", "established", "related", "invalid", "untracked", "dropped")
-DIRECTIONS = ("original", "reply")
-NO_DIRECTION = 255
 DROPPED = STATES.index("dropped")
 # DSCP -> (state, direction). 0 is a packet that no rule saw: the kernel's own.
 STAMPS = {
@@ -40,6 +37,7 @@ STAMPS = {
     7: ("untracked", None),
     8: ("new", "reply"),
 }
+FRAGMENT_ROOM = ("net.ipv4.ipfrag_high_thresh", "net.netfilter.nf_conntrack_frag6_high_thresh")
 MTU = 9000
 QUEUE_PACKETS = 20_000
 WINDOW = 512
@@ -48,6 +46,13 @@ TOGETHER = 64  # windows matched in one go
 COARSE_CLOCK = 6  # CLOCK_MONOTONIC_COARSE, include/uapi/linux/time.h
 TICK_NS = 4_000_000  # HZ=250
 LEFT, RIGHT = "left", "right"
+# Addresses no router forwards are rewritten behind tracking, so that these packets come out too.
+FORWARDABLE = {
+    "ip": "ip daddr 224.0.0.0/3 ip daddr set 10.2.255.254",
+    "ip6": "ip6 saddr fe80::/10 ip6 saddr set 2001:db8:a::fffe\n"
+    "ip6 daddr { fe80::/10, ff00::/8 } ip6 daddr set 2001:db8:b::fffe",
+}
+REWRITTEN = 224  # first byte, from here on
 PREFIXES = (("10.1.0.0/16", "2001:db8:a::/48"), ("10.2.0.0/16", "2001:db8:b::/48"))
 
 
@@ -101,6 +106,8 @@ class Judge:
         for device in ("all", "default", LEFT, RIGHT):
             space.write({f"net/ipv4/conf/{device}/{name}": 0 for name in ("rp_filter", "accept_source_route")})
             space.write({f"net/{family}/conf/{device}/forwarding": 1 for family in ("ipv4", "ipv6")})
+        # Datagrams that never become whole wait for half a minute; there is room for all of them.
+        space.write(dict.fromkeys(FRAGMENT_ROOM, 1 << 28))
         for device, prefixes in zip((LEFT, RIGHT), PREFIXES, strict=True):
             space.run("ip", "link", "set", "dev", device, "mtu", str(MTU), "txqueuelen", str(QUEUE_PACKETS), "up")
             for prefix in prefixes:
@@ -186,6 +193,18 @@ class Judge:
         text = self.space.proc("dev")
         return sum(int(line.split(":")[1].split()[11]) for line in text.splitlines() if ":" in line)
 
+    def judged(self, settings: Mapping[str, object], traffic: str, run: Run) -> Recorded:
+        """A run with the table and the counters as they are now; what is expired leaves when they are listed."""
+        facts = about(settings, traffic, {path.name: int(path.read_text()) for path in (MAX, BUCKETS)})
+        facts |= {"count": self.space.count(), "counters": self.space.counters(), "proc_ns": int(self.now_ns())}
+        proc = self.lines("proc")
+        facts["entries_ns"] = int(self.now_ns())
+        batch = run.batch
+        return Recorded(
+            facts, batch.data, batch.start, batch.length, run.time_ns, run.state, run.direction, run.determined,
+            self.lines(), proc,
+        )  # fmt: skip
+
     def lines(self, source: str = "extended") -> list[str]:
         """The table: ``extended`` as conntrack -L -o extended, ``proc`` as /proc/net/nf_conntrack."""
         return self.space.entries() if source == "extended" else self.space.proc("nf_conntrack").splitlines()
@@ -205,6 +224,7 @@ def _rules() -> str:
             f"chain before {{ type filter hook prerouting priority -300;\n"
             f"{family} ecn {batches.NOT_TRACKED} notrack\n"
             f"{family} ecn {batches.IN_ZONE} ct zone set {batches.ZONE}\n}}\n"
+            f"chain tracked {{ type filter hook prerouting priority -150;\n{FORWARDABLE[family]}\n}}\n"
             f"chain behind {{ type filter hook forward priority 0;\n"
             f"{family} ecn {batches.NOT_ACCEPTED} drop\n" + "\n".join(stamps) + "\n}\n"
             # What the kernel itself would send is dropped before tracking (-200) and defragmentation (-400).
@@ -262,10 +282,12 @@ class _Matcher:
         index = first + (carried - first) % batches.NUMBERS
         if not (index < last).all() or len(np.unique(index)) != len(index):
             raise OSError(f"a packet came out that did not go in: {index[index >= last][:3]} of {first}..{last}")
-        # The addresses and the protocol of what came out are those of what went in.
-        for family, columns in ((4, [9, *range(12, 20)]), (6, [6, *range(8, 40)])):
-            chosen = version == family
+        # The addresses and the protocol of what came out are those of what went in, unless they were rewritten.
+        for family, columns, source, target in ((4, [9, *range(12, 20)], 12, 16), (6, [6, *range(8, 40)], 8, 24)):
+            chosen = np.flatnonzero(version == family)
             starts = self._batch.start[index[chosen]]
+            ordinary = (self._batch.data[starts + source] < REWRITTEN) & (self._batch.data[starts + target] < REWRITTEN)
+            chosen, starts = chosen[ordinary], starts[ordinary]
             if not np.array_equal(rows[chosen][:, columns], self._batch.data[starts[:, None] + np.array(columns)]):
                 raise OSError("a packet came out under another's number")
         self._state[index] = self._code[stamp, 0]
