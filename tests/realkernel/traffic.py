@@ -15,6 +15,7 @@ from tests.realkernel import (
     traffic_headers,
     traffic_icmp,
     traffic_sctp,
+    traffic_states,
     traffic_tcp,
 )
 from tests.realkernel.batch import Sent
@@ -23,6 +24,7 @@ from tests.realkernel.headers import Peers, pool
 Kind = Callable[[Random, list[Peers]], Iterator[Sent]]
 KINDS: dict[str, Kind] = {
     "tcp": traffic_tcp.fuzz,
+    "states": traffic_states.states,
     "connections": traffic_connections.connections,
     "udp": traffic_datagrams.udp,
     "udplite": traffic_datagrams.udplite,
@@ -36,8 +38,9 @@ KINDS: dict[str, Kind] = {
 }
 # Of a hundred turns; a turn is one packet, or the pieces of one datagram.
 WEIGHTS = {
-    "tcp": 50,
-    "connections": 16,
+    "tcp": 42,
+    "states": 10,
+    "connections": 14,
     "udp": 9,
     "udplite": 2,
     "gre": 2,
@@ -49,7 +52,7 @@ WEIGHTS = {
     "headers": 2,
     "errors": 6,
 }
-QUOTED = ("tcp", "connections", "udp", "udplite", "gre", "generic", "icmp", "sctp")
+QUOTED = ("tcp", "states", "connections", "udp", "udplite", "gre", "generic", "icmp", "sctp")
 REMEMBERED = 64
 
 
