@@ -5,7 +5,7 @@ beside ``callbacks suppressed`` are not about connection tracking at all: neighb
 orphaned sockets share its rate limit and half of its words.
 """
 
-from tablefull.kernel.identity import Version
+from tablefull.kernel.identity import KernelVersion, Version, at_least
 
 # kind -> what it means, one plain sentence for an administrator.
 KINDS: dict[str, str] = {
@@ -198,3 +198,20 @@ def netns_inode(text: str) -> int | None:
     _, mark, rest = text.partition("table full in netns ")
     digits = rest.split(",", 1)[0].strip()
     return int(digits) if mark and digits.isascii() and digits.isdigit() else None
+
+
+def table_full_line(kernel: KernelVersion, netns: int | None = None) -> str:
+    """The line this kernel prints for a packet refused by a full table; ``netns``: of a namespace not the first.
+
+    [core 2.6.32..6.19; KERNEL.md 1.1]
+    """
+    if at_least(kernel, 6, 17) and netns is not None:
+        return f"nf_conntrack: nf_conntrack: table full in netns {netns}, dropping packet"
+    if at_least(kernel, 4, 7):
+        return "nf_conntrack: nf_conntrack: table full, dropping packet"
+    return f"nf_conntrack: table full, dropping packet{'' if at_least(kernel, 3, 5) else '.'}"
+
+
+def suppressed_line(kernel: KernelVersion, suppressed: int) -> str:
+    """The line that says how many network messages were hidden in the window before. [ratelimit 2.6.32.69, 2.6.34]"""
+    return f"{'net_ratelimit' if at_least(kernel, 2, 6, 34) else '__ratelimit'}: {suppressed} callbacks suppressed"

@@ -122,18 +122,18 @@ def inverse_ports(proto: int, ports: int) -> int | None:
     return (ports & 0xFFFF) << 16 | ports >> 16
 
 
-def decode(ip: bytes, wire: int, reading: Reading) -> Packet:
+def decode(ip: bytes, wire: int, reading: Reading, whole: bool = False) -> Packet:
     """Read the packet that begins with its IP header; ``wire`` bytes of it were sent, ``ip`` holds what was captured.
 
     What the stack refuses before netfilter (versions, lengths, the header's checksum) is KIND_DROPPED, a fragment
-    KIND_HELD. [ip_input, ip6_input 6.12]
+    KIND_HELD, unless reassembly handed it on as ``whole``. [ip_input, ip6_input 6.12]
     """
     if not ip:
         return Packet(at.KIND_DROPPED)
     version = ip[0] >> 4
     if version == IPV4:
         return _ipv4(ip, wire, reading)
-    return _ipv6(ip, wire, reading) if version == IPV6 else Packet(at.KIND_DROPPED)
+    return _ipv6(ip, wire, reading, whole) if version == IPV6 else Packet(at.KIND_DROPPED)
 
 
 def _ipv4(ip: bytes, wire: int, reading: Reading) -> Packet:
@@ -156,7 +156,7 @@ def _ipv4(ip: bytes, wire: int, reading: Reading) -> Packet:
     return _transport(found, reading)
 
 
-def _ipv6(ip: bytes, wire: int, reading: Reading) -> Packet:
+def _ipv6(ip: bytes, wire: int, reading: Reading, whole: bool) -> Packet:
     if len(ip) < 40:
         return Packet(at.KIND_DROPPED)
     payload = _u16(ip, 4)
@@ -169,7 +169,7 @@ def _ipv6(ip: bytes, wire: int, reading: Reading) -> Packet:
     found = Packet(at.KIND_TRACK, 0, IPV6, src, dst, 0, total, 40, ip=ip)
     proto, l4, fragment = skip_extensions(ip, 40, ip[6], total)
     found = found._replace(proto=max(proto, 0), l4=l4)
-    if fragment:
+    if fragment and not whole:
         return found._replace(kind=at.KIND_HELD)
     if proto < 0:
         return found._replace(kind=at.KIND_INVALID)

@@ -73,6 +73,10 @@ BAD = 1 << 8
 # The checksum was not what refused it, but only because it could not be looked at in full.
 CUT = 1 << 9
 
+# How a packet is to be taken: not to be tracked; seen already; dropped by a rule after tracking; reassembled (its
+# fragment header, if any, is to be read as it is).
+FLAG_UNTRACKED, FLAG_SKIP, FLAG_REFUSED, FLAG_WHOLE = 1, 2, 4, 8
+
 OPTION_SEEN, OPTION_SCALE, OPTION_SACK = 0x01, 0x02, 0x04
 
 # --- verdicts -------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,257 @@
+"""``Twin``: connection tracking as a library. Packets and settings in; verdicts, entries, counters and the log out.
+
+The trap: one object, two engines. ``loops`` is compiled and fast, ``reference`` is plain and the definition; they agree on
+every input, so which one runs is a matter of speed alone.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tablefull.errors import UsageError
+from tablefull.facts.entry import Entry
+from tablefull.kernel.messages import suppressed_line, table_full_line
+from tablefull.twin import eras, listing
+from tablefull.twin import state as at
+from tablefull.twin.engine_reference import ReferenceEngine
+from tablefull.twin.fragments import Fragments
+
+Engine = Literal["loops", "reference"]
+_SHOWN = (
+    *("found", "invalid", "insert", "insert_failed", "drop", "early_drop", "error", "search_restart"),
+    *("clash_resolve", "chain_toolong"),
+)
+
+
+class Verdict(NamedTuple):
+    """What a packet is to the rules: ``state`` of state.STATES, ``direction`` original or reply, None without an entry."""
+
+    state: str
+    direction: str | None
+
+
+class Verdicts(NamedTuple):
+    """Verdicts of many packets as codes of state.STATES and DIRECTIONS (255: none).
+
+    ``late``: fragments of earlier calls whose datagram was completed now, as (number of the packet, state, direction).
+    """
+
+    state: npt.NDArray[np.uint8]
+    direction: npt.NDArray[np.uint8]
+    late: list[tuple[int, int, int]]
+
+
+def _named(state: int, direction: int) -> Verdict:
+    return Verdict(at.STATES[state], None if direction == at.NO_DIRECTION else at.DIRECTIONS[direction])
+
+
+class Twin:
+    """One namespace of one kernel.
+
+    ``kernel``: a series (``6.18``, ``5.15``) or a release string. ``settings``: sysctls by name, with or without
+    ``net.netfilter.``. ``seed``: of the hash and of the random chain limit. ``netns``: the inode number in the log lines
+    of a namespace that is not the first. UsageError for a kernel or a setting that cannot be.
+    """
+
+    def __init__(
+        self,
+        kernel: str = "6.18",
+        settings: Mapping[str, int | str] | None = None,
+        *,
+        seed: int = 0,
+        engine: Engine = "loops",
+        netns: int | None = None,
+    ) -> None:
+        self.era = eras.era(kernel)
+        self.settings = at.compile_settings(self.era, settings or {})
+        self.netns = netns
+        self._fragments = Fragments()
+        self._given = 0
+        self._now_ns: int | None = None
+        if engine == "reference":
+            self._engine: ReferenceEngine | LoopsEngine = ReferenceEngine(self.era, self.settings, seed)
+        elif engine == "loops":
+            from tablefull.twin.engine_loops import LoopsEngine
+
+            self._engine = LoopsEngine(self.era, self.settings, seed)
+        else:
+            raise UsageError(f"there is no engine {engine!r}; there are loops and reference")
+
+    def packet(
+        self, now_ns: int, ip_bytes: bytes, *, accept: bool = True, untracked: bool = False, zone: int = 0
+    ) -> Verdict:
+        """One packet from its IP header on. ``accept``: whether it leaves the host or reaches a socket.
+
+        A fragment is held, ``dropped`` until the last of its datagram, which gets the verdict of the whole.
+        """
+        data = np.frombuffer(ip_bytes, np.uint8)
+        size = np.array([len(ip_bytes)], np.int64)
+        found = self.packets(
+            np.array([now_ns], np.int64),
+            data,
+            np.zeros(1, np.int64),
+            size,
+            accept=np.array([accept]),
+            untracked=np.array([untracked]),
+            zone=zone,
+        )
+        return _named(int(found.state[0]), int(found.direction[0]))
+
+    def packets(
+        self,
+        time_ns: npt.NDArray[np.int64],
+        data: npt.NDArray[np.uint8],
+        start: npt.NDArray[np.int64],
+        captured: npt.NDArray[np.int64],
+        wire: npt.NDArray[np.int64] | None = None,
+        *,
+        accept: npt.NDArray[np.bool_] | None = None,
+        untracked: npt.NDArray[np.bool_] | None = None,
+        skip: npt.NDArray[np.bool_] | None = None,
+        offloaded: bool = False,
+        zone: int | tuple[int, int] = 0,
+    ) -> Verdicts:
+        """Many packets in order of time (ns; time never runs backwards: an earlier one happens at the time reached).
+
+        ``start[i]`` is where the IP header of packet i begins in ``data`` (-1: no IP packet), ``captured[i]`` how many
+        bytes of it are there, ``wire[i]`` how many there were. ``skip``: packets that were seen already.
+        ``offloaded``: a checksum that holds the pseudo header's sum only is good. ``zone``: one, or one a direction.
+        """
+        total = len(start)
+        times = np.maximum.accumulate(np.maximum(time_ns, self._now_ns or 0)) if total else time_ns
+        flags = np.zeros(total, np.uint8)
+        for mask, flag in ((untracked, at.FLAG_UNTRACKED), (skip, at.FLAG_SKIP)):
+            if mask is not None:
+                flags |= np.where(mask, np.uint8(flag), np.uint8(0))
+        if accept is not None:
+            flags |= np.where(accept, np.uint8(0), np.uint8(at.FLAG_REFUSED))
+        zones = (zone, zone) if isinstance(zone, int) else zone
+        wire = captured if wire is None else wire
+        verdicts = Verdicts(np.full(total, at.UNTRACKED, np.uint8), np.full(total, at.NO_DIRECTION, np.uint8), [])
+        done = 0
+        while done < total:
+            done = self._engine.run(
+                *(times, data, start, captured, wire, flags, zones, offloaded, done),
+                *(verdicts.state, verdicts.direction),
+            )
+            if done < total:
+                raw = data[start[done] : start[done] + captured[done]].tobytes()
+                accepted = not flags[done] & at.FLAG_REFUSED
+                self._fragment(int(times[done]), raw, done, zones, offloaded, accepted, verdicts)
+                done += 1
+        self._given += total
+        if total:
+            self._now_ns = int(times[-1])
+        return verdicts
+
+    def _fragment(
+        self,
+        now_ns: int,
+        raw: bytes,
+        number: int,
+        zones: tuple[int, int],
+        offloaded: bool,
+        accepted: bool,
+        verdicts: Verdicts,
+    ) -> None:
+        """Offer one fragment to reassembly; where it completes a datagram, all its fragments get that verdict."""
+        end = int.from_bytes(raw[2:4], "big") if raw[0] >> 4 == 4 else int.from_bytes(raw[4:6], "big") + 40
+        verdicts.state[number] = at.DROPPED
+        offered = self._fragments.offer(now_ns, raw[:end], self._given + number)
+        whole = raw[:end] if offered.as_is else offered.whole
+        if whole is None:
+            return
+        flags = np.array([at.FLAG_WHOLE | (0 if accepted else at.FLAG_REFUSED)], np.uint8)
+        size = np.array([len(whole)], np.int64)
+        state, direction = np.zeros(1, np.uint8), np.full(1, at.NO_DIRECTION, np.uint8)
+        self._engine.run(
+            *(np.array([now_ns], np.int64), np.frombuffer(whole, np.uint8), np.zeros(1, np.int64), size, size, flags),
+            *(zones, offloaded, 0, state, direction),
+        )
+        for index in offered.indices or (self._given + number,):
+            if index >= self._given:
+                verdicts.state[index - self._given] = state[0]
+                verdicts.direction[index - self._given] = direction[0]
+            else:
+                verdicts.late.append((index, int(state[0]), int(direction[0])))
+
+    def advance(self, now_ns: int) -> None:
+        """Let time pass without a packet: the collector runs as often as it would have."""
+        self._now_ns = max(now_ns, self._now_ns or 0)
+        self._engine.turn_to(self._now_ns)
+
+    @property
+    def count(self) -> int:
+        """nf_conntrack_count: live entries, expired ones not yet collected, and begun ones."""
+        return self._engine.count
+
+    @property
+    def peak(self) -> int:
+        """The highest count so far."""
+        return self._engine.peak
+
+    @property
+    def max(self) -> int:
+        """nf_conntrack_max; 0 is no limit."""
+        return self.settings[at.S_MAX]
+
+    @property
+    def bytes_used(self) -> int:
+        """Bytes of memory that the table takes."""
+        return self._engine.bytes_used()
+
+    def counters(self) -> dict[str, int]:
+        """The counters by their netlink names (kernel/uapi.py)."""
+        return dict(zip(at.COUNTERS, self._engine.counters(), strict=True))
+
+    def counters_text(self) -> str:
+        """One line as ``conntrack -S`` prints it; a twin has one CPU."""
+        named = self.counters()
+        shown = " ".join(f"{'chaintoolong' if name == 'chain_toolong' else name}={named[name]}" for name in _SHOWN)
+        return f"cpu=0   \t{shown} "
+
+    def log(self) -> list[str]:
+        """The kernel log a person would see, with the time of each line in seconds of the packets' clock."""
+        lines = []
+        for time_ns, suppressed in self._engine.log():
+            kernel = self.era.kernel
+            text = suppressed_line(kernel, suppressed) if suppressed else table_full_line(kernel, self.netns)
+            lines.append(f"[{time_ns // at.SECOND_NS:5}.{time_ns % at.SECOND_NS // 1000:06}] {text}")
+        return lines
+
+    def _listed(self, now_ns: int | None) -> Iterator[listing.Listed]:
+        return self._engine.listed(self._now_ns or 0 if now_ns is None else now_ns)
+
+    def entries(self, now_ns: int | None = None) -> list[Entry]:
+        """The live entries as facts; ``now_ns``: as seen then, else at the last packet."""
+        return [listing.fact(each) for each in self._listed(now_ns)]
+
+    def lines(self, now_ns: int | None = None, form: str = "extended") -> Iterator[str]:
+        """The live entries as ``conntrack -L -o extended`` or, with ``proc``, /proc/net/nf_conntrack prints them."""
+        if form not in listing.FORMS:
+            raise UsageError(f"there is no form {form!r}; there are {', '.join(listing.FORMS)}")
+        return (listing.line(each, form) for each in self._listed(now_ns))
+
+    def columns(self, now_ns: int | None = None) -> dict[str, npt.NDArray[np.uint32]]:
+        """The live entries as columns: l4proto family src dst (four words each) sport dport status state remaining_s
+        zone. Ports are 0 where a protocol has none.
+        """
+        rows = list(self._listed(now_ns))
+        flat = np.array([(*e.src, *e.dst, e.proto, e.family, e.ports, e.status, e.state) for e in rows], np.uint32)
+        flat = flat.reshape(len(rows), 13)
+        more = np.array([(e.remaining_s, e.zones[0]) for e in rows], np.uint32).reshape(len(rows), 2)
+        ported = np.isin(flat[:, 8], (6, 17, 132, 136))
+        return {
+            "l4proto": flat[:, 8],
+            "family": flat[:, 9],
+            "src": flat[:, 0:4],
+            "dst": flat[:, 4:8],
+            "sport": np.where(ported, flat[:, 10] >> 16, 0).astype(np.uint32),
+            "dport": np.where(ported, flat[:, 10] & 0xFFFF, 0).astype(np.uint32),
+            "status": flat[:, 11],
+            "tcp_state": flat[:, 12],
+            "remaining_s": more[:, 0],
+            "zone": more[:, 1],
+        }
