@@ -166,13 +166,14 @@ def _reset(
         return _SKIP, tcp.CLOSE
     new = tcp.CLOSE
     other = entry.sides[1 - direction]
+    open_both = old == tcp.ESTABLISHED and entry.status & at.ASSURED
     if other.flags & tcp.SIDE_MAXACK and not (later and entry.last_kind == tcp.SYN):
-        if later and packet.seq == 0 and old != tcp.ESTABLISHED:
+        if later and packet.seq == 0 and not open_both:
             return _CHECK, new
         if before(packet.seq, other.maxack) and not settings[at.S_IGNORE_RST]:
             return _REFUSE, new
         if era.has("inexact-rst-keeps-state"):
-            if old != tcp.ESTABLISHED or packet.seq == other.maxack:
+            if not open_both or packet.seq == other.maxack:
                 return _CHECK, new
             if entry.last_kind == tcp.ACK and entry.last_dir == direction and packet.seq == entry.last_end:
                 return _CHECK, new
