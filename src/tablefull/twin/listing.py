@@ -13,7 +13,7 @@ from tablefull.facts.origin import Origin
 from tablefull.kernel.sctp import STATES as SCTP_STATES
 from tablefull.kernel.uapi import TCP_STATES
 from tablefull.twin import state as at
-from tablefull.twin.reference_packet import GRE, ICMP, ICMPV6, IPV4, SCTP, TCP, UDP, UDPLITE, Words, inverse_ports
+from tablefull.twin.reference_packet import DCCP, GRE, ICMP, ICMPV6, IPV4, SCTP, TCP, UDP, UDPLITE, Words, inverse_ports
 
 NAMES = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6", SCTP: "sctp", GRE: "gre", UDPLITE: "udplite"}
 FORMS = ("extended", "proc")
@@ -63,7 +63,13 @@ def _tuple(entry: Listed, direction: int, full: bool) -> str:
         return f"{text} sport={ports >> 16} dport={ports & 0xFFFF}"
     if entry.proto in (ICMP, ICMPV6):
         return f"{text} type={ports >> 8 & 0xFF} code={ports & 0xFF} id={ports >> 16}"
+    if entry.proto == DCCP and not full:
+        return f"{text} sport=0 dport=0"  # conntrack-tools knows the name, a kernel from 6.17 on no ports
     return f"{text} srckey=0x{ports >> 16:x} dstkey=0x{ports & 0xFFFF:x}" if entry.proto == GRE else text
+
+
+def _name(proto: int, proc: bool) -> str:
+    return "dccp" if proto == DCCP and not proc else NAMES.get(proto, "unknown")
 
 
 def line(entry: Listed, form: str) -> str:
@@ -72,7 +78,7 @@ def line(entry: Listed, form: str) -> str:
     state = entry.state_name()
     words = [
         f"{'ipv4' if entry.family == IPV4 else 'ipv6':<8} {2 if entry.family == IPV4 else 10}",
-        f"{NAMES.get(entry.proto, 'unknown'):<8} {entry.proto} {entry.remaining_s}",
+        f"{_name(entry.proto, proc):<8} {entry.proto} {entry.remaining_s}",
     ]
     if state is not None:
         words.append(state)
