@@ -7,6 +7,8 @@ only by which rule; its own hash is as even as the kernel's.
 [core 6.12: early_drop, gc_worker, __nf_conntrack_confirm, nf_ct_resolve_clash; older rules from KERNEL.md 4]
 """
 
+from bisect import insort_right
+
 from tablefull.kernel import sctp, tcp
 from tablefull.twin import eras
 from tablefull.twin import state as at
@@ -40,6 +42,10 @@ def hash_key(seed: int, key: Key) -> int:
             turned = mix(turned ^ (key.dst[high] << 32 | key.dst[low]))
     turned = mix(turned ^ (key.ports << 32 | key.zone << 16 | key.family << 8 | key.proto))
     return turned >> 32
+
+
+def _by_hash(node: tuple[int, Entry, int]) -> int:
+    return node[0]
 
 
 class Room:
@@ -204,7 +210,7 @@ class Room:
             self.rows[entry.row] = entry
         for direction in directions:
             hashed = hash_key(self.seed, entry.keys[direction])
-            self.chains.setdefault(self.bucket(hashed), []).append((hashed, entry, direction))
+            insort_right(self.chains.setdefault(self.bucket(hashed), []), (hashed, entry, direction), key=_by_hash)
         entry.status |= at.CONFIRMED
         if not self.era.has("insert-netlink-only"):
             self.counters[at.C_INSERT] += 1

@@ -105,7 +105,7 @@ SETTINGS_WORDS = 48
 # --- registers: what moves beside the entries ---------------------------------------------------------------------------------
 R_COUNT, R_PEAK, R_FREE, R_USED, R_ROWS, R_SLOTS, R_SERIAL, R_RANDOM, R_SEED = range(9)
 R_NOW, R_GC_NEXT, R_GC_AT, R_GC_MEAN, R_GC_WEIGHT, R_GC_START, R_GC_EARLY, R_GC_EXPIRED = range(9, 17)
-R_LOG_BEGIN, R_LOG_LEFT, R_LOG_MISSED, R_LOG_LINES, R_LIVE_NODES, R_NEED_ROWS, R_SWEPT = range(17, 24)
+R_LOG_BEGIN, R_LOG_LEFT, R_LOG_MISSED, R_LOG_LINES, R_LIVE_NODES, R_EARLIEST, R_SWEPT = range(17, 24)
 REGISTERS = 24
 NOTHING = -1
 

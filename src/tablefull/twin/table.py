@@ -71,7 +71,7 @@ class Twin:
         self._given = 0
         self._now_ns: int | None = None
         if engine == "reference":
-            self._engine: ReferenceEngine | LoopsEngine = ReferenceEngine(self.era, self.settings, seed)
+            self._engine: _Engine = ReferenceEngine(self.era, self.settings, seed)
         elif engine == "loops":
             from tablefull.twin.engine_loops import LoopsEngine
 

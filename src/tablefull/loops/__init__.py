@@ -1,0 +1,1 @@
+"""How compiled code touches memory; what the loops of ``wire`` and ``twin`` share."""

@@ -1,0 +1,460 @@
+"""The compiled twin: many packets through the table. Namesake of reference, function by function.
+
+The trap: a table of a million entries is in no cache, so a loop that waits for one entry after the other spends its time
+waiting. Packets are therefore taken a chunk at a time: all are read and the place of each in the index is asked for, then
+the entry of each, and only then are they tracked, one by one and in order.
+"""
+
+from tablefull.loops.memory import address, compiled, i64, inlined, le32, prefetch, put8, put32, put64, u8
+from tablefull.twin import loops_sctp, loops_tcp
+from tablefull.twin import state as at
+from tablefull.twin.eras import BIT
+from tablefull.twin.loops_base import hash_reply, hash_row, inverse_ports
+from tablefull.twin.loops_packet import decode
+from tablefull.twin.loops_table import (
+    NODE_BITS,
+    NODE_MASK,
+    add,
+    chain_length,
+    collect,
+    collect_chain,
+    delete,
+    find,
+    home,
+    insert_node,
+    matches,
+    take_place,
+    take_row,
+    zone_of,
+)
+from tablefull.twin.reference_entry import ACCEPT, INVALID, KILL, REPEAT
+
+CHUNK = 64
+ROW, PACKET = at.ENTRY_BYTES, 4 * at.PACKET_WORDS
+STATUS, DEADLINE, ZONES, SERIAL = 4 * at.E_STATUS, 8 * at.E_DEADLINE, 4 * at.E_ZONES, 4 * at.E_SERIAL
+PORTS, STREAM = 4 * at.E_PORTS, 8 * at.E_STREAM
+E_PROTO, NEXT_FREE = 4 * at.E_PROTO, 4 * at.E_NEXT_FREE
+GRE_TIMEOUT, GRE_STREAM = 8 * 8, 8 * 9  # 64 bit words of the second line, free in an entry without sides
+P_PROTO, P_KIND, P_HASH, P_WINDOW, P_LENGTH, P_PORTS = (
+    *(4 * at.P_PROTO, 4 * at.P_KIND, 4 * at.P_HASH, 4 * at.P_WINDOW, 4 * at.P_LENGTH),
+    4 * at.P_PORTS,
+)
+SEEN_REPLY, ASSURED, CONFIRMED, EXPECTED = at.SEEN_REPLY, at.ASSURED, at.CONFIRMED, at.EXPECTED
+FIXED, NAT_CLASH, BAD = at.FIXED_TIMEOUT, at.NAT_CLASH, at.BAD
+NEW, ESTABLISHED, RELATED, BADLY, UNTRACKED, DROPPED = range(6)
+NONE = at.NO_DIRECTION
+K_TRACK, K_INVALID, K_ICMP_INVALID, K_ICMP_ERROR = at.KIND_TRACK, at.KIND_INVALID, at.KIND_ICMP_INVALID, at.KIND_ICMP_ERROR
+K_DROPPED, K_HELD = at.KIND_DROPPED, at.KIND_HELD
+N_INVALID, N_ERROR, N_DROP, N_FAILED = 8 * at.C_INVALID, 8 * at.C_ERROR, 8 * at.C_DROP, 8 * at.C_INSERT_FAILED
+N_CLASH, N_LONG, N_INSERT = 8 * at.C_CLASH_RESOLVE, 8 * at.C_CHAIN_TOOLONG, 8 * at.C_INSERT
+C_UDP, C_STREAM, C_LITE, C_LITE_STREAM = 8 * at.S_UDP, 8 * at.S_UDP_STREAM, 8 * at.S_UDPLITE, 8 * at.S_UDPLITE_STREAM
+C_ICMP, C_ICMPV6, C_GENERIC, C_GRE, C_GRE_STREAM = (
+    *(8 * at.S_ICMP, 8 * at.S_ICMPV6, 8 * at.S_GENERIC, 8 * at.S_GRE),
+    8 * at.S_GRE_STREAM,
+)
+C_ACCT, C_SWITCHES, C_BUCKETS = 8 * at.S_ACCT, 8 * at.S_SWITCHES, 8 * at.S_BUCKETS
+C_CHAIN_LEAST, C_CHAIN_SPAN = 8 * at.S_CHAIN_LEAST, 8 * at.S_CHAIN_SPAN
+SLOTS, RANDOM, SEED, R_SERIAL, USED, ROWS, FREE = (
+    *(8 * at.R_SLOTS, 8 * at.R_RANDOM, 8 * at.R_SEED, 8 * at.R_SERIAL, 8 * at.R_USED, 8 * at.R_ROWS),
+    8 * at.R_FREE,
+)
+COUNT, NOW, GC_NEXT, EARLIEST = 8 * at.R_COUNT, 8 * at.R_NOW, 8 * at.R_GC_NEXT, 8 * at.R_EARLIEST
+K_STREAM, K_ASSURED_2S, K_NOT_REUSE = BIT["udp-stream-2s"], BIT["udp-assured-2s"], BIT["invalid-not-reuse"]
+K_RELATED, K_CLASH, K_REPLY_ONLY = BIT["icmp-related-invalid"], BIT["clash-resolve-udp"], BIT["clash-reply-only"]
+K_REVERSE, K_CLASH_COLUMN, K_NETLINK = BIT["reverse-clash"], BIT["clash-column"], BIT["insert-netlink-only"]
+STREAM_NS, CLASH_NS, NOTHING = at.STREAM_NS, at.CLASH_NS, at.NOTHING
+RANDOM_STEP, RANDOM_ADD = 6364136223846793005, 1442695040888963407
+F_REFUSED = at.FLAG_REFUSED
+SHORTEN = loops_tcp.SHORTEN
+
+
+@inlined
+def _verdict(state, direction):  # type: ignore[no-untyped-def]
+    return state | direction << 8
+
+
+@inlined
+def look_up(ent, idx, cfg, reg, cnt, p, zones, now_ns):  # type: ignore[no-untyped-def]
+    """The node of a live entry of this tuple; a search that finds none collects the expired of the chain."""
+    slots, hashed = i64(reg + SLOTS), le32(p + P_HASH)
+    number = find(ent, idx, slots, p, hashed, zones, now_ns)
+    if number != NOTHING:
+        return number
+    expired = i64(reg + EARLIEST) <= now_ns
+    if expired:
+        collect_chain(ent, idx, cfg, reg, cnt, hashed, now_ns)
+    if zones >> 16 != zones & 0xFFFF:
+        hashed = hash_row(i64(reg + SEED), p, zones & 0xFFFF)
+        number = find(ent, idx, slots, p, hashed, zones, now_ns)
+        if number == NOTHING and expired:
+            collect_chain(ent, idx, cfg, reg, cnt, hashed, now_ns)
+    return number
+
+
+@inlined
+def _refused_error(cfg, cnt):  # type: ignore[no-untyped-def]
+    add(cnt, N_ERROR, 1)
+    if i64(cfg + C_SWITCHES) & K_RELATED == 0:
+        add(cnt, N_INVALID, 1)
+    return _verdict(BADLY, NONE)
+
+
+@inlined
+def _both_ways(e, one_way_ns, both_ns):  # type: ignore[no-untyped-def]
+    status = le32(e + STATUS)
+    if status & SEEN_REPLY == 0:
+        return ACCEPT + 8 * one_way_ns
+    if status & NAT_CLASH == 0:
+        put32(e + STATUS, status | ASSURED)
+    return ACCEPT + 8 * both_ns
+
+
+@inlined
+def _udp(e, cfg, now_ns):  # type: ignore[no-untyped-def]
+    switches, status = i64(cfg + C_SWITCHES), le32(e + STATUS)
+    short, stream = i64(cfg + C_UDP), i64(cfg + C_STREAM)
+    if switches & K_STREAM == 0:
+        return _both_ways(e, short, stream)
+    if status & CONFIRMED == 0:
+        put64(e + STREAM, now_ns + STREAM_NS)
+    if status & SEEN_REPLY == 0:
+        return ACCEPT + 8 * short
+    lasting = now_ns > i64(e + STREAM)
+    if (lasting or switches & K_ASSURED_2S == 0) and status & NAT_CLASH == 0:
+        put32(e + STATUS, status | ASSURED)
+    return ACCEPT + 8 * (stream if lasting else short)
+
+
+@compiled
+def _others(e, d, p, data, held, cfg, now_ns):  # type: ignore[no-untyped-def]
+    """The trackers of everything but TCP."""
+    proto, confirmed = le32(p + P_PROTO) & 0xFF, le32(e + STATUS) & CONFIRMED != 0
+    if proto == 17:
+        return _udp(e, cfg, now_ns)
+    if proto == 136:
+        return _both_ways(e, i64(cfg + C_LITE), i64(cfg + C_LITE_STREAM))
+    if proto == 47:
+        if not confirmed:
+            put64(e + GRE_TIMEOUT, i64(cfg + C_GRE))
+            put64(e + GRE_STREAM, i64(cfg + C_GRE_STREAM))
+        return _both_ways(e, i64(e + GRE_TIMEOUT), i64(e + GRE_STREAM))
+    if proto == 132:
+        if not confirmed and not loops_sctp.begin(e, p, data, held):
+            return INVALID
+        return loops_sctp.track(e, d, p, data, held, cfg)
+    if proto == 1:
+        kind = le32(e + PORTS) >> 8 & 0xFF
+        query = kind == 8 or kind == 13 or kind == 15 or kind == 17
+        return ACCEPT + 8 * i64(cfg + C_ICMP) if query else INVALID
+    if proto == 58:
+        kind = le32(e + PORTS) >> 8 & 0xFF
+        query = confirmed or kind == 128 or kind == 139
+        return ACCEPT + 8 * i64(cfg + C_ICMPV6) if query else INVALID
+    return ACCEPT + 8 * i64(cfg + C_GENERIC)
+
+
+@inlined
+def _begin(ent, acct, reg, p, zones):  # type: ignore[no-untyped-def]
+    """A fresh entry outside the table; its row."""
+    row = take_row(reg, ent)
+    e = ent + ROW * row
+    for word in range(5):
+        put64(e + 8 * word, i64(p + 8 * word))
+    for word in range(5, 16):
+        put64(e + 8 * word, 0)
+    put32(e + ZONES, zones)
+    serial = i64(reg + R_SERIAL) + 1
+    put64(reg + R_SERIAL, serial)
+    put32(e + SERIAL, serial)
+    if acct:
+        for word in range(4):
+            put64(acct + 32 * row + 8 * word, 0)
+    return row
+
+
+@inlined
+def _give_back(ent, reg, row):  # type: ignore[no-untyped-def]
+    """An entry that never came into the table."""
+    e = ent + ROW * row
+    put32(e + STATUS, 0)
+    put32(e + NEXT_FREE, i64(reg + FREE) + 1)
+    put64(reg + FREE, row)
+
+
+@inlined
+def _forget(ent, reg, row):  # type: ignore[no-untyped-def]
+    _give_back(ent, reg, row)
+    add(reg, COUNT, -1)
+
+
+@compiled
+def _settle(ent, idx, acct, cfg, reg, cnt, row, other, length, now_ns):  # type: ignore[no-untyped-def]
+    """Another packet put the same tuple into the table first; ``other`` is the winner's node."""
+    e, switches = ent + ROW * row, i64(cfg + C_SWITCHES)
+    w, proto = ent + ROW * (other >> 1), le32(e + E_PROTO) & 0xFF
+    allowed = proto == 17 or proto == 136 or (proto == 47 and switches & K_REVERSE != 0)
+    zones = le32(e + ZONES)
+    if switches & K_CLASH and allowed:
+        same = matches(w, 0, e, zones) and (le32(w + ZONES) ^ zones) & 0xFFFF == 0
+        turned = (zones >> 16 | zones << 16) & 0xFFFFFFFF
+        reverse = matches(w, 1, e, turned) and zones >> 16 == zones & 0xFFFF and switches & K_REVERSE != 0
+        column = N_CLASH if switches & K_CLASH_COLUMN else N_FAILED
+        if same or reverse:
+            if acct:
+                add(acct + 32 * (other >> 1), 0, 1)
+                add(acct + 32 * (other >> 1), 8, length)
+            add(cnt, column, 1)
+            _forget(ent, reg, row)
+            return True
+        if switches & K_REPLY_ONLY and not _reply_taken(ent, idx, reg, e):
+            put64(e + DEADLINE, now_ns + CLASH_NS)
+            put64(reg + EARLIEST, min(i64(reg + EARLIEST), now_ns + CLASH_NS))
+            put32(e + STATUS, le32(e + STATUS) | FIXED | NAT_CLASH | CONFIRMED)
+            seed = i64(reg + SEED)
+            insert_node(idx, i64(reg + SLOTS), hash_reply(seed, e, zone_of(e, 1)), row * 2 + 1)
+            add(cnt, column, 1)
+            return True
+    if switches & K_CLASH:
+        add(cnt, N_DROP, 1)
+    add(cnt, N_FAILED, 1)
+    _forget(ent, reg, row)
+    return False
+
+
+@compiled
+def _taken(ent, idx, reg, e, d, hashed):  # type: ignore[no-untyped-def]
+    """The node that has this direction's tuple already, expired or not; or NOTHING."""
+    place = home(hashed, i64(reg + SLOTS))
+    while True:
+        node = i64(idx + 8 * place)
+        if node == 0 or node >> NODE_BITS > hashed:
+            return NOTHING
+        if node >> NODE_BITS == hashed:
+            number = (node & NODE_MASK) - 1
+            other = ent + ROW * (number >> 1)
+            if _same_tuple(e, d, other, number & 1):
+                return number
+        place += 1
+
+
+@inlined
+def _same_tuple(a, da, b, db):  # type: ignore[no-untyped-def]
+    """Whether one direction of an entry is one of another."""
+    if le32(a + E_PROTO) != le32(b + E_PROTO) or zone_of(a, da) != zone_of(b, db):
+        return False
+    sa, sb = a + 16 * da, b + 16 * db
+    ta, tb = a + 16 * (1 - da), b + 16 * (1 - db)
+    same = i64(sa) == i64(sb) and i64(sa + 8) == i64(sb + 8) and i64(ta) == i64(tb) and i64(ta + 8) == i64(tb + 8)
+    proto = le32(a + E_PROTO) & 0xFF
+    return same and _ports(a, da, proto) == _ports(b, db, proto)
+
+
+@inlined
+def _ports(e, d, proto):  # type: ignore[no-untyped-def]
+    return inverse_ports(proto, le32(e + PORTS)) if d else le32(e + PORTS)
+
+
+@inlined
+def _reply_taken(ent, idx, reg, e):  # type: ignore[no-untyped-def]
+    return _taken(ent, idx, reg, e, 1, hash_reply(i64(reg + SEED), e, zone_of(e, 1))) != NOTHING
+
+
+@inlined
+def confirm(ent, idx, acct, cfg, reg, cnt, row, hashed, length, now_ns):  # type: ignore[no-untyped-def]
+    """Put a begun entry into the table; False where its packet is dropped instead."""
+    e, slots, buckets = ent + ROW * row, i64(reg + SLOTS), i64(cfg + C_BUCKETS)
+    answer = hash_reply(i64(reg + SEED), e, zone_of(e, 1))
+    span, limit = i64(cfg + C_CHAIN_SPAN), 0
+    if span:
+        drawn = i64(reg + RANDOM) * RANDOM_STEP + RANDOM_ADD
+        put64(reg + RANDOM, drawn)
+        limit = i64(cfg + C_CHAIN_LEAST) + (drawn >> 33 & 0x7FFFFFFF) % span
+    for d in range(2):
+        chosen = answer if d else hashed
+        other = _taken(ent, idx, reg, e, d, chosen)
+        if other != NOTHING:
+            return _settle(ent, idx, acct, cfg, reg, cnt, row, other, length, now_ns)
+        if span and chain_length(idx, slots, chosen, buckets) > limit + 1:
+            add(cnt, N_LONG, 1)
+            add(cnt, N_FAILED, 1)
+            _forget(ent, reg, row)
+            return False
+    deadline = i64(e + DEADLINE) + now_ns
+    put64(e + DEADLINE, deadline)
+    if deadline < i64(reg + EARLIEST):
+        put64(reg + EARLIEST, deadline)
+    insert_node(idx, slots, hashed, row * 2)
+    insert_node(idx, slots, answer, row * 2 + 1)
+    put32(e + STATUS, le32(e + STATUS) | CONFIRMED)
+    if i64(cfg + C_SWITCHES) & K_NETLINK == 0:
+        add(cnt, N_INSERT, 1)
+    return True
+
+
+@inlined
+def _refresh(e, reg, acct, row, d, timeout, length, now_ns):  # type: ignore[no-untyped-def]
+    status = le32(e + STATUS)
+    if status & FIXED == 0:
+        deadline = timeout
+        if status & CONFIRMED:
+            deadline += now_ns
+            if deadline < i64(reg + EARLIEST):
+                put64(reg + EARLIEST, deadline)
+        put64(e + DEADLINE, deadline)
+    if acct:
+        counted = acct + 32 * row + 16 * d
+        put64(counted, i64(counted) + 1)
+        put64(counted + 8, i64(counted + 8) + length)
+
+
+@inlined
+def _track(ent, idx, acct, cfg, reg, cnt, log, table, p, data, held, zones, accept, now_ns):  # type: ignore[no-untyped-def]
+    """A packet comes in and leaves: its state and direction, packed."""
+    while True:
+        number = look_up(ent, idx, cfg, reg, cnt, p, zones, now_ns)
+        fresh = number == NOTHING
+        if fresh:
+            if not take_place(ent, idx, cfg, reg, cnt, log, le32(p + P_HASH), now_ns):
+                add(cnt, N_DROP, 1)
+                return _verdict(DROPPED, NONE)
+            row, d = _begin(ent, acct, reg, p, zones), 0
+        else:
+            row, d = number >> 1, number & 1
+        e = ent + ROW * row
+        status = le32(e + STATUS)
+        state = NEW
+        if d or status & SEEN_REPLY:
+            state = ESTABLISHED
+        elif status & EXPECTED:
+            state = RELATED
+        if le32(p + P_KIND) & BAD:
+            result = INVALID
+        elif le32(p + P_PROTO) & 0xFF == 6:
+            if fresh and not loops_tcp.begin(e, p, cfg, table):
+                result = INVALID
+            else:
+                result = loops_tcp.track(e, d, p, cfg, table)
+        else:
+            result = _others(e, d, p, data, held, cfg, now_ns)
+        action = result & 7
+        if action == REPEAT:
+            delete(ent, idx, cfg, reg, cnt, row)
+            if i64(cfg + C_SWITCHES) & K_NOT_REUSE == 0:
+                add(cnt, N_INVALID, 1)
+            continue
+        if action == INVALID or action == SHORTEN:
+            if action == SHORTEN and not fresh:
+                loops_tcp.shorten(e, d, le32(p + P_WINDOW) >> 16 & 0xFF, now_ns, cfg)
+                put64(reg + EARLIEST, min(i64(reg + EARLIEST), i64(e + DEADLINE)))
+            add(cnt, N_INVALID, 1)
+            if fresh:
+                _forget(ent, reg, row)
+            return _verdict(BADLY, NONE)
+        length = le32(p + P_LENGTH)
+        if action == ACCEPT:
+            _refresh(e, reg, acct, row, d, result >> 3, length, now_ns)
+        elif action == KILL:
+            delete(ent, idx, cfg, reg, cnt, row)
+            return _verdict(state, d) if accept else _verdict(DROPPED, NONE)
+        if d:
+            status = le32(e + STATUS)
+            if status & SEEN_REPLY == 0:
+                put32(e + STATUS, status | SEEN_REPLY)
+        if not accept:
+            if fresh:
+                _forget(ent, reg, row)
+            return _verdict(DROPPED, NONE)
+        if fresh and not confirm(ent, idx, acct, cfg, reg, cnt, row, le32(p + P_HASH), length, now_ns):
+            return _verdict(DROPPED, NONE)
+        return _verdict(state, d)
+
+
+@inlined
+def _pass(ent, idx, acct, cfg, reg, cnt, log, table, p, data, held, zones, accept, now_ns):  # type: ignore[no-untyped-def]
+    """One decoded packet, whatever it is."""
+    if i64(reg + GC_NEXT) <= now_ns or i64(reg + NOW) == NOTHING:
+        collect(ent, idx, cfg, reg, cnt, now_ns)
+    kind = le32(p + P_KIND) & 0xFF
+    if kind == K_TRACK:
+        return _track(ent, idx, acct, cfg, reg, cnt, log, table, p, data, held, zones, accept, now_ns)
+    if kind == K_ICMP_ERROR:
+        number = look_up(ent, idx, cfg, reg, cnt, p, zones, now_ns)
+        if number == NOTHING:
+            verdict = _refused_error(cfg, cnt)
+        else:
+            verdict = _verdict(RELATED, number & 1)
+    elif kind == K_INVALID:
+        add(cnt, N_INVALID, 1)
+        verdict = _verdict(BADLY, NONE)
+    elif kind == K_ICMP_INVALID:
+        verdict = _refused_error(cfg, cnt)
+    else:
+        return _verdict(DROPPED if kind == K_DROPPED else UNTRACKED, NONE)
+    return verdict if accept else _verdict(DROPPED, NONE)
+
+
+@inlined
+def _ahead(ent, idx, reg, p):  # type: ignore[no-untyped-def]
+    """Ask for the entry of a packet, or for where a new one would stand."""
+    slots, hashed = i64(reg + SLOTS), le32(p + P_HASH)
+    place = home(hashed, slots)
+    while True:
+        node = i64(idx + 8 * place)
+        if node == 0 or node >> NODE_BITS > hashed:
+            prefetch(idx + 8 * home(hash_reply(i64(reg + SEED), p, 0), slots))
+            return
+        if node >> NODE_BITS == hashed:
+            e = ent + ROW * (((node & NODE_MASK) - 1) >> 1)
+            prefetch(e)
+            prefetch(e + 64)
+            return
+        place += 1
+
+
+@compiled
+def run(  # type: ignore[no-untyped-def]
+    entries, index, counted, settings, registers, counters, lines, states_table, scratch,
+    time_ns, data, start, captured, wire, flags, zones, mode, first, states, directions,
+):  # fmt: skip
+    """Track packets from ``first`` on; stops before a fragment, and where there may be too few rows for the next chunk.
+
+    The number of the packet it stopped at: the number of packets where it is done.
+    """
+    ent, idx, acct = address(entries), address(index), address(counted) if len(counted) else 0
+    cfg, reg, cnt, log = address(settings), address(registers), address(counters), address(lines)
+    table, rows, raw = address(states_table), address(scratch), address(data)
+    times, begins, helds, sents = address(time_ns), address(start), address(captured), address(wire)
+    flagged, out_state, out_direction = address(flags), address(states), address(directions)
+    total, slots, seed, zone = len(start), i64(reg + SLOTS), i64(reg + SEED), zones >> 16
+    at_packet = first
+    while at_packet < total:
+        ahead = min(CHUNK, total - at_packet)
+        if i64(reg + ROWS) - i64(reg + COUNT) < ahead:
+            return at_packet
+        for k in range(ahead):
+            i, p = at_packet + k, rows + PACKET * k
+            base, held = i64(begins + 8 * i), i64(helds + 8 * i)
+            kind = decode(raw, base, held, i64(sents + 8 * i), u8(flagged + i), mode, seed, zone, p)
+            if kind & 0xFF == K_HELD:
+                ahead = k
+                break
+            put32(p + P_KIND, kind)
+            if kind & 0xFF == K_TRACK:
+                prefetch(idx + 8 * home(le32(p + P_HASH), slots))
+        for k in range(ahead):
+            p = rows + PACKET * k
+            if le32(p + P_KIND) & 0xFF == K_TRACK:
+                _ahead(ent, idx, reg, p)
+        for k in range(ahead):
+            i, p = at_packet + k, rows + PACKET * k
+            base, accept = i64(begins + 8 * i), u8(flagged + i) & F_REFUSED == 0
+            verdict = _pass(
+                ent, idx, acct, cfg, reg, cnt, log, table, p, raw + base, i64(helds + 8 * i), zones, accept,
+                i64(times + 8 * i),
+            )  # fmt: skip
+            put8(out_state + i, verdict)
+            put8(out_direction + i, verdict >> 8)
+        at_packet += ahead
+        if ahead == 0 or (ahead < CHUNK and at_packet < total):
+            return at_packet
+    return total

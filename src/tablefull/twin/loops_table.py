@@ -1,0 +1,476 @@
+"""The compiled table: find, insert, delete, evict, collect. Namesake of reference_room.
+
+The trap: the chains are not lists. Every node (an entry's row and a direction) stands in one open-addressed array that is
+kept *sorted by hash*, so that a kernel's bucket, which is a range of hashes, is a stretch of it: a lookup touches one
+cache line, and whatever goes by buckets walks a few words. A node is hash << 31 | (row * 2 + direction + 1); 0 is empty.
+
+``ent`` (rows), ``idx`` (nodes), ``cfg`` (settings), ``reg`` (registers), ``cnt`` (counters), ``log`` are addresses.
+"""
+
+from tablefull.kernel import sctp, tcp
+from tablefull.loops.memory import compiled, i64, inlined, le32, put32, put64, u8
+from tablefull.twin import eras
+from tablefull.twin import state as at
+from tablefull.twin.eras import BIT
+from tablefull.twin.loops_base import hash_reply, hash_row, inverse_ports
+
+ROW = at.ENTRY_BYTES
+STATUS, ZONES, PORTS, PROTO, DEADLINE = 4 * at.E_STATUS, 4 * at.E_ZONES, 4 * at.E_PORTS, 4 * at.E_PROTO, 8 * at.E_DEADLINE
+SERIAL, NEXT_FREE, STATE = 4 * at.E_SERIAL, 4 * at.E_NEXT_FREE, at.B_STATE
+COUNT, PEAK, FREE, USED, ROWS = 8 * at.R_COUNT, 8 * at.R_PEAK, 8 * at.R_FREE, 8 * at.R_USED, 8 * at.R_ROWS
+SLOTS, RANDOM, SEED = 8 * at.R_SLOTS, 8 * at.R_RANDOM, 8 * at.R_SEED
+GC_NEXT, GC_AT, GC_MEAN, GC_WEIGHT = 8 * at.R_GC_NEXT, 8 * at.R_GC_AT, 8 * at.R_GC_MEAN, 8 * at.R_GC_WEIGHT
+GC_START, GC_EARLY, SWEPT, NOW = 8 * at.R_GC_START, 8 * at.R_GC_EARLY, 8 * at.R_SWEPT, 8 * at.R_NOW
+LOG_BEGIN, LOG_LEFT, LOG_MISSED, LOG_LINES = 8 * at.R_LOG_BEGIN, 8 * at.R_LOG_LEFT, 8 * at.R_LOG_MISSED, 8 * at.R_LOG_LINES
+EARLIEST = 8 * at.R_EARLIEST
+C_MAX, C_BUCKETS, C_SWITCHES, C_GC, C_RULE = 8 * at.S_MAX, 8 * at.S_BUCKETS, 8 * at.S_SWITCHES, 8 * at.S_GC, 8 * at.S_EARLY_DROP
+C_WHOLE, C_COST, C_BURST, C_TICK = 8 * at.S_WHOLE_BUCKET, 8 * at.S_COST_NS, 8 * at.S_BURST, 8 * at.S_TICK_NS
+N_EARLY, N_DELETE = 8 * at.C_EARLY_DROP, 8 * at.C_DELETE
+ASSURED, CONFIRMED, DYING, NAT_CLASH = at.ASSURED, at.CONFIRMED, at.DYING, at.NAT_CLASH
+K_NETLINK, K_CLOSING = BIT["insert-netlink-only"], BIT["early-drop-closing"]
+GC_TIMERS, GC_SLICES_MODE, GC_FIXED = eras.GC_TIMERS, eras.GC_SLICES, eras.GC_FIXED
+OLDEST, NEWEST, EIGHT = eras.DROP_ENTRIES_OLDEST, eras.DROP_ENTRIES_NEWEST, eras.DROP_EIGHT_BUCKETS
+RANGE, SECOND_NS, SLICES, EXPIRED_RATE, WEIGHT = at.EVICTION_RANGE, at.SECOND_NS, at.GC_SLICES, at.GC_EXPIRED_RATE, at.GC_WEIGHT
+LEAST_S, MOST_S, CLAMP_S, FIXED_NS, TIMER_SWEEP_NS = at.GC_LEAST_S, at.GC_MOST_S, at.GC_CLAMP_S, at.GC_FIXED_NS, at.TIMER_SWEEP_NS
+FIRST_S, NOTHING = at.GC_FIRST_S, at.NOTHING
+FIN_WAIT, CLOSE = tcp.FIN_WAIT, tcp.CLOSE
+SHUTDOWN_SENT, SHUTDOWN_ACK_SENT = sctp.SHUTDOWN_SENT, sctp.SHUTDOWN_ACK_SENT
+NODE_BITS, NODE_MASK = 31, (1 << 31) - 1
+LOG_ROOM = 1 << 16
+FAR_NS = 1 << 62
+
+
+@inlined
+def add(base, field, number):  # type: ignore[no-untyped-def]
+    """Add to a 64 bit word."""
+    put64(base + field, i64(base + field) + number)
+
+
+@inlined
+def home(hashed, slots):  # type: ignore[no-untyped-def]
+    """Where a node of this hash stands if nothing is in its way."""
+    return hashed * slots >> 32
+
+
+@inlined
+def zone_of(e, d):  # type: ignore[no-untyped-def]
+    """The zone of one direction of an entry."""
+    zones = le32(e + ZONES)
+    return zones & 0xFFFF if d else zones >> 16
+
+
+@inlined
+def matches(e, d, p, zones):  # type: ignore[no-untyped-def]
+    """Whether the tuple of this direction of an entry is the packet's, in its zone."""
+    proto = le32(p + PROTO)
+    if proto != le32(e + PROTO):
+        return False
+    if d == 0:
+        same = le32(e + PORTS) == le32(p + PORTS) and i64(e) == i64(p) and i64(e + 16) == i64(p + 16)
+        if not same or le32(e + ZONES) >> 16 != zones >> 16:
+            return False
+        return proto >> 8 == 4 or (i64(e + 8) == i64(p + 8) and i64(e + 24) == i64(p + 24))
+    same = i64(e) == i64(p + 16) and i64(e + 16) == i64(p)
+    if not same or (le32(e + ZONES) ^ zones) & 0xFFFF or inverse_ports(proto & 0xFF, le32(e + PORTS)) != le32(p + PORTS):
+        return False
+    return proto >> 8 == 4 or (i64(e + 8) == i64(p + 24) and i64(e + 24) == i64(p + 8))
+
+
+@inlined
+def find(ent, idx, slots, p, hashed, zones, now_ns):  # type: ignore[no-untyped-def]
+    """The node (row * 2 + direction) of a live entry under this hash, or NOTHING."""
+    place = home(hashed, slots)
+    while True:
+        node = i64(idx + 8 * place)
+        if node == 0 or node >> NODE_BITS > hashed:
+            return NOTHING
+        if node >> NODE_BITS == hashed:
+            number = (node & NODE_MASK) - 1
+            e = ent + ROW * (number >> 1)
+            if matches(e, number & 1, p, zones) and i64(e + DEADLINE) > now_ns:
+                return number
+        place += 1
+
+
+@inlined
+def insert_node(idx, slots, hashed, number):  # type: ignore[no-untyped-def]
+    """Put a node into its place among the sorted."""
+    place = home(hashed, slots)
+    node = i64(idx + 8 * place)
+    while node != 0 and node >> NODE_BITS <= hashed:
+        place += 1
+        node = i64(idx + 8 * place)
+    carried = hashed << NODE_BITS | number + 1
+    while carried != 0:
+        node = i64(idx + 8 * place)
+        put64(idx + 8 * place, carried)
+        carried = node
+        place += 1
+
+
+@inlined
+def remove_node(idx, slots, hashed, number):  # type: ignore[no-untyped-def]
+    """Take a node out; those that stood behind only because of it move up."""
+    wanted = hashed << NODE_BITS | number + 1
+    place = home(hashed, slots)
+    while i64(idx + 8 * place) != wanted:
+        place += 1
+    while True:
+        following = i64(idx + 8 * (place + 1))
+        if following == 0 or home(following >> NODE_BITS, slots) > place:
+            put64(idx + 8 * place, 0)
+            return
+        put64(idx + 8 * place, following)
+        place += 1
+
+
+@compiled
+def delete(ent, idx, cfg, reg, cnt, row):  # type: ignore[no-untyped-def]
+    """Take a confirmed entry out of the table."""
+    e, slots, seed = ent + ROW * row, i64(reg + SLOTS), i64(reg + SEED)
+    if le32(e + STATUS) & NAT_CLASH == 0:
+        remove_node(idx, slots, hash_row(seed, e, zone_of(e, 0)), row * 2)
+    remove_node(idx, slots, hash_reply(seed, e, zone_of(e, 1)), row * 2 + 1)
+    put32(e + STATUS, 0)
+    put32(e + NEXT_FREE, i64(reg + FREE) + 1)
+    put64(reg + FREE, row)
+    add(reg, COUNT, -1)
+    if i64(cfg + C_SWITCHES) & K_NETLINK == 0:
+        add(cnt, N_DELETE, 1)
+
+
+@inlined
+def take_row(reg, ent):  # type: ignore[no-untyped-def]
+    """A free row: the last one given back, else a fresh one. There is one (the engine sees to it)."""
+    row = i64(reg + FREE)
+    if row != NOTHING:
+        put64(reg + FREE, le32(ent + ROW * row + NEXT_FREE) - 1)
+        return row
+    row = i64(reg + USED)
+    put64(reg + USED, row + 1)
+    return row
+
+
+@inlined
+def first_hash(bucket, buckets):  # type: ignore[no-untyped-def]
+    """The lowest hash of a bucket."""
+    return ((bucket << 32) + buckets - 1) // buckets
+
+
+@inlined
+def chain_length(idx, slots, hashed, buckets):  # type: ignore[no-untyped-def]
+    """How many nodes hang in the bucket of a hash."""
+    bucket = hashed * buckets >> 32
+    low, high = first_hash(bucket, buckets), first_hash(bucket + 1, buckets)
+    place, last, length = home(low, slots), home(high - 1, slots), 0
+    while True:
+        node = i64(idx + 8 * place)
+        if node == 0:
+            if place >= last:
+                return length
+        else:
+            found = node >> NODE_BITS
+            if found >= high:
+                return length
+            if found >= low:
+                length += 1
+        place += 1
+
+
+@compiled
+def collect_chain(ent, idx, cfg, reg, cnt, hashed, now_ns):  # type: ignore[no-untyped-def]
+    """Delete the expired entries of one bucket."""
+    buckets, slots = i64(cfg + C_BUCKETS), i64(reg + SLOTS)
+    bucket = hashed * buckets >> 32
+    low, high = first_hash(bucket, buckets), first_hash(bucket + 1, buckets)
+    place, last = home(low, slots), home(high - 1, slots)
+    while True:
+        node = i64(idx + 8 * place)
+        if node == 0:
+            if place >= last:
+                return
+        else:
+            found = node >> NODE_BITS
+            if found >= high:
+                return
+            row = ((node & NODE_MASK) - 1) >> 1
+            if found >= low and i64(ent + ROW * row + DEADLINE) <= now_ns:
+                delete(ent, idx, cfg, reg, cnt, row)
+                place = home(low, slots)
+                continue
+        place += 1
+
+
+@compiled
+def _drop_bucket(ent, idx, cfg, reg, cnt, bucket, now_ns):  # type: ignore[no-untyped-def]
+    """Evict from one bucket what is not ASSURED; how many went."""
+    buckets, slots = i64(cfg + C_BUCKETS), i64(reg + SLOTS)
+    low, high = first_hash(bucket, buckets), first_hash(bucket + 1, buckets)
+    collect_chain(ent, idx, cfg, reg, cnt, low, now_ns)
+    dropped, newest, victim = 0, -1, NOTHING
+    place, last = home(low, slots), home(high - 1, slots)
+    while True:
+        node = i64(idx + 8 * place)
+        if node == 0:
+            if place >= last:
+                break
+        else:
+            found = node >> NODE_BITS
+            if found >= high:
+                break
+            row = ((node & NODE_MASK) - 1) >> 1
+            e = ent + ROW * row
+            if found >= low and le32(e + STATUS) & ASSURED == 0:
+                if i64(cfg + C_WHOLE):
+                    delete(ent, idx, cfg, reg, cnt, row)
+                    dropped += 1
+                    place = home(low, slots)
+                    continue
+                if le32(e + SERIAL) > newest:
+                    newest, victim = le32(e + SERIAL), row
+        place += 1
+    if victim != NOTHING:
+        delete(ent, idx, cfg, reg, cnt, victim)
+        dropped = 1
+    return dropped
+
+
+@compiled
+def _drop_one(ent, idx, cfg, reg, cnt, bucket, now_ns):  # type: ignore[no-untyped-def]
+    """To 4.6: walk on until eight entries were seen; one of the chain in which one may go."""
+    buckets, slots, rule = i64(cfg + C_BUCKETS), i64(reg + SLOTS), i64(cfg + C_RULE)
+    seen = 0
+    for _ in range(buckets):
+        low, high = first_hash(bucket, buckets), first_hash(bucket + 1, buckets)
+        place, last, victim, chosen = home(low, slots), home(high - 1, slots), NOTHING, 0
+        while True:
+            node = i64(idx + 8 * place)
+            if node == 0:
+                if place >= last:
+                    break
+            else:
+                found = node >> NODE_BITS
+                if found >= high:
+                    break
+                row = ((node & NODE_MASK) - 1) >> 1
+                e = ent + ROW * row
+                if found >= low:
+                    seen += 1
+                    if le32(e + STATUS) & ASSURED == 0 and i64(e + DEADLINE) > now_ns:
+                        serial = le32(e + SERIAL)
+                        if victim == NOTHING or (serial < chosen if rule == OLDEST else serial > chosen):
+                            victim, chosen = row, serial
+            place += 1
+        if victim != NOTHING:
+            delete(ent, idx, cfg, reg, cnt, victim)
+            return 1
+        if seen >= RANGE:
+            return 0
+        bucket = bucket + 1 if bucket + 1 < buckets else 0
+    return 0
+
+
+@compiled
+def early_drop(ent, idx, cfg, reg, cnt, hashed, now_ns):  # type: ignore[no-untyped-def]
+    """Evict entries that are not ASSURED, near the chain where the new one would hang."""
+    buckets, rule = i64(cfg + C_BUCKETS), i64(cfg + C_RULE)
+    bucket = hashed * buckets >> 32
+    dropped = 0
+    if rule == OLDEST or rule == NEWEST:
+        dropped = _drop_one(ent, idx, cfg, reg, cnt, bucket, now_ns) if i64(reg + COUNT) else 0
+    else:
+        for _ in range(RANGE if rule == EIGHT else 1):
+            dropped = _drop_bucket(ent, idx, cfg, reg, cnt, bucket, now_ns)
+            if dropped:
+                break
+            bucket = bucket + 1 if bucket + 1 < buckets else 0
+    add(cnt, N_EARLY, dropped)
+    return dropped > 0
+
+
+@compiled
+def warn(cfg, reg, log, now_ns):  # type: ignore[no-untyped-def]
+    """The table-full line through the kernel's rate limit."""
+    interval, lines = i64(cfg + C_COST), i64(reg + LOG_LINES)
+    if lines + 2 > LOG_ROOM:
+        return
+    if interval == 0:
+        put64(log + 16 * lines, now_ns)
+        put64(log + 16 * lines + 8, 0)
+        put64(reg + LOG_LINES, lines + 1)
+        return
+    if i64(reg + LOG_BEGIN) == NOTHING:
+        put64(reg + LOG_BEGIN, now_ns)
+        put64(reg + LOG_LEFT, i64(cfg + C_BURST))
+    if now_ns > i64(reg + LOG_BEGIN) + interval:
+        if i64(reg + LOG_MISSED):
+            put64(log + 16 * lines, now_ns)
+            put64(log + 16 * lines + 8, i64(reg + LOG_MISSED))
+            lines += 1
+        put64(reg + LOG_BEGIN, now_ns)
+        put64(reg + LOG_LEFT, i64(cfg + C_BURST))
+        put64(reg + LOG_MISSED, 0)
+    if i64(reg + LOG_LEFT) > 0:
+        add(reg, LOG_LEFT, -1)
+        put64(log + 16 * lines, now_ns)
+        put64(log + 16 * lines + 8, 0)
+        lines += 1
+    else:
+        add(reg, LOG_MISSED, 1)
+    put64(reg + LOG_LINES, lines)
+
+
+@compiled
+def take_place(ent, idx, cfg, reg, cnt, log, hashed, now_ns):  # type: ignore[no-untyped-def]
+    """Count one more entry; at the limit evict for it, or log and refuse."""
+    limit, count = i64(cfg + C_MAX), i64(reg + COUNT)
+    if limit and count >= limit:
+        if i64(cfg + C_GC) == GC_TIMERS and now_ns - i64(reg + SWEPT) >= TIMER_SWEEP_NS:
+            sweep(ent, idx, cfg, reg, cnt, now_ns)
+        add(reg, COUNT, 1)
+        if i64(reg + COUNT) > limit and not early_drop(ent, idx, cfg, reg, cnt, hashed, now_ns):
+            put64(reg + GC_EARLY, 1)
+            add(reg, COUNT, -1)
+            warn(cfg, reg, log, now_ns)
+            return False
+    else:
+        put64(reg + COUNT, count + 1)
+    if i64(reg + COUNT) > i64(reg + PEAK):
+        put64(reg + PEAK, i64(reg + COUNT))
+    return True
+
+
+@compiled
+def sweep(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
+    """Remove everything whose time is up."""
+    put64(reg + SWEPT, now_ns)
+    for row in range(i64(reg + USED)):
+        e = ent + ROW * row
+        if le32(e + STATUS) & CONFIRMED and i64(e + DEADLINE) <= now_ns:
+            delete(ent, idx, cfg, reg, cnt, row)
+
+
+@inlined
+def _evicts(e, cfg, reg):  # type: ignore[no-untyped-def]
+    if i64(reg + GC_EARLY) == 0 or i64(cfg + C_SWITCHES) & K_CLOSING == 0:
+        return False
+    threshold = i64(cfg + C_MAX) // 100 * 95
+    if threshold == 0 or i64(reg + COUNT) < threshold:
+        return False
+    if le32(e + STATUS) & ASSURED == 0:
+        return True
+    proto, state = le32(e + PROTO) & 0xFF, u8(e + STATE)
+    if proto == 6:
+        return FIN_WAIT <= state <= CLOSE
+    return proto == 132 and SHUTDOWN_SENT <= state <= SHUTDOWN_ACK_SENT
+
+
+@compiled
+def _slice(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
+    """4.9 to 5.14: a 128th of the table a run."""
+    used, first = i64(reg + USED), i64(reg + GC_AT)
+    size = (used + SLICES - 1) // SLICES
+    seen, gone = 0, 0
+    for row in range(first, min(first + size, used)):
+        e = ent + ROW * row
+        if le32(e + STATUS) & CONFIRMED:
+            seen += 1
+            if i64(e + DEADLINE) <= now_ns or _evicts(e, cfg, reg):
+                delete(ent, idx, cfg, reg, cnt, row)
+                gone += 1
+    put64(reg + GC_AT, first + size)
+    if first + size >= used:
+        put64(reg + GC_AT, 0)
+        put64(reg + GC_EARLY, 0)
+    pace = 1 if gone * 2 > seen else min(i64(reg + GC_MEAN) + 1, 16)
+    put64(reg + GC_MEAN, pace)
+    put64(reg + GC_NEXT, now_ns + pace * SECOND_NS // SLICES)
+
+
+@inlined
+def _truncated(a, b):  # type: ignore[no-untyped-def]
+    """Division towards zero, as C has it."""
+    return a // b if a >= 0 else -(-a // b)
+
+
+@compiled
+def _pass(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
+    """5.15 on: the whole table, until so many were expired that the next tick must go on."""
+    tick = i64(cfg + C_TICK)
+    hz = SECOND_NS // tick
+    row, used = i64(reg + GC_AT), i64(reg + USED)
+    if row == 0:
+        put64(reg + GC_MEAN, MOST_S * hz)
+        put64(reg + GC_WEIGHT, WEIGHT)
+        put64(reg + GC_START, now_ns)
+        put64(reg + EARLIEST, FAR_NS)
+    mean, weight, earliest, gone = i64(reg + GC_MEAN), i64(reg + GC_WEIGHT), i64(reg + EARLIEST), 0
+    while row < used:
+        if gone > EXPIRED_RATE // hz:
+            put64(reg + GC_AT, row)
+            put64(reg + GC_MEAN, mean)
+            put64(reg + GC_WEIGHT, weight)
+            put64(reg + EARLIEST, 0)
+            if now_ns - i64(reg + GC_START) < MOST_S * SECOND_NS:
+                put64(reg + GC_EARLY, 0)
+                put64(reg + GC_NEXT, now_ns + tick)
+            else:
+                put64(reg + GC_NEXT, now_ns + 1)
+            return
+        e = ent + ROW * row
+        row += 1
+        if le32(e + STATUS) & CONFIRMED == 0:
+            continue
+        deadline = i64(e + DEADLINE)
+        if deadline <= now_ns:
+            delete(ent, idx, cfg, reg, cnt, row - 1)
+            gone += 1
+            continue
+        earliest = min(earliest, deadline)
+        left = min(max((deadline - now_ns) // tick, LEAST_S * hz), CLAMP_S * hz)
+        for _ in range(1 if le32(e + STATUS) & NAT_CLASH else 2):
+            weight += 1
+            mean += _truncated(left - mean, weight)
+        if _evicts(e, cfg, reg):
+            delete(ent, idx, cfg, reg, cnt, row - 1)
+            gone += 1
+    put64(reg + GC_AT, 0)
+    put64(reg + GC_EARLY, 0)
+    put64(reg + GC_MEAN, mean)
+    put64(reg + GC_WEIGHT, weight)
+    put64(reg + EARLIEST, earliest)
+    if i64(cfg + C_GC) == GC_FIXED:
+        put64(reg + GC_NEXT, now_ns + FIXED_NS)
+        return
+    wait = min(max(mean, LEAST_S * hz), MOST_S * hz) * tick
+    spent = now_ns - i64(reg + GC_START)
+    put64(reg + GC_NEXT, now_ns + (wait - spent if wait > spent else tick))
+
+
+@compiled
+def collect(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
+    """Let the collector run as often as it would have until now."""
+    if i64(reg + NOW) == NOTHING:
+        put64(reg + GC_NEXT, now_ns + FIRST_S * SECOND_NS)
+    put64(reg + NOW, now_ns)
+    while i64(reg + GC_NEXT) <= now_ns:
+        when = i64(reg + GC_NEXT)
+        if i64(cfg + C_GC) == GC_TIMERS:
+            sweep(ent, idx, cfg, reg, cnt, when)
+            put64(reg + GC_NEXT, when + SECOND_NS)
+        elif i64(cfg + C_GC) == GC_SLICES_MODE:
+            _slice(ent, idx, cfg, reg, cnt, when)
+        else:
+            _pass(ent, idx, cfg, reg, cnt, when)
+
+
+@compiled
+def rebuild(old, old_slots, old_end, new, slots):  # type: ignore[no-untyped-def]
+    """Move the sorted nodes into a larger array; where the last of them stands."""
+    place = -1
+    for at_old in range(old_end):
+        node = i64(old + 8 * at_old)
+        if node:
+            place = max(place + 1, home(node >> NODE_BITS, slots))
+            put64(new + 8 * place, node)
+    return place

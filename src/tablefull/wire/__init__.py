@@ -1,0 +1,1 @@
+"""How bytes of packet captures become arrays; no socket and no file is opened in here."""
