@@ -1,10 +1,11 @@
 """Packets from columns: many IP packets at once, with checksums that a kernel accepts, laid out in order of time.
 
 The trap: payloads are zeros, so a checksum needs the headers alone; but the bytes of the payload must be there all the
-same, or nobody could check it. Headers are therefore made as rows of 32 bit words and written over a block of zeros, each
-row where its packet lies.
+same, or nobody could check it. Headers are therefore made as rows of 32 bit words and written over a block of zeros,
+each row where its packet lies.
 """
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -176,7 +177,7 @@ def assemble(parts: Sequence[Packets]) -> Block:
     for part in parts:
         here = place[done : done + len(part.time_ns)]
         done += len(part.time_ns)
-        swapped = part.words.byteswap() if np.little_endian else part.words
+        swapped = part.words.byteswap() if sys.byteorder == "little" else part.words
         for word in range(part.words.shape[1]):
             data[here + word] = swapped[:, word]
     return Block(times[order], data.view(np.uint8), start << 2, captured)
