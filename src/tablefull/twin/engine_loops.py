@@ -37,12 +37,12 @@ class LoopsEngine:
         self.counters_row = np.zeros(len(at.COUNTERS), np.int64)
         self.lines = np.zeros((loops_table.LOG_ROOM, 2), np.int64)
         self.states_table = np.array(era.tcp, np.uint8).reshape(-1)
-        self.scratch = _aligned(loops.CHUNK, at.PACKET_WORDS)
+        self.scratch = _aligned(loops.RING + 1, at.PACKET_WORDS)
         self.old_lines: list[tuple[int, int]] = []
         wide = (1 << 64) - 1
         drawn = (seed * loops.RANDOM_STEP + loops.RANDOM_ADD) & wide
         for register, value in (
-            *((at.R_FREE, at.NOTHING), (at.R_NOW, at.NOTHING), (at.R_LOG_BEGIN, at.NOTHING)),
+            *((at.R_FREE, at.NOTHING), (at.R_GC_NEXT, at.NOTHING), (at.R_LOG_BEGIN, at.NOTHING)),
             *((at.R_SEED, _signed(seed & wide)), (at.R_RANDOM, _signed(drawn))),
             (at.R_EARLIEST, FAR_NS if settings[at.S_GC] in (eras.GC_FIXED, eras.GC_ADAPTIVE) else 0),
         ):
@@ -68,12 +68,13 @@ class LoopsEngine:
         self.entries, self.index = entries, index
         self.registers[at.R_ROWS], self.registers[at.R_SLOTS] = rows, slots
 
-    def _room_for(self, chunk: int) -> None:
+    def _more_rows(self) -> None:
+        """Twice as many, but no more than the limit can ask for: one entry is begun before another is evicted for it."""
         rows, limit = int(self.registers[at.R_ROWS]), int(self.settings[at.S_MAX])
         wanted = rows * 2
-        if limit and wanted > limit + chunk and rows < limit + chunk:
-            wanted = limit + chunk
-        self._grow(min(max(wanted, rows + chunk), at.MOST_ENTRIES))
+        if rows < limit + 1 < wanted:
+            wanted = limit + 1
+        self._grow(min(wanted, at.MOST_ENTRIES))
 
     def run(
         self,
@@ -98,10 +99,8 @@ class LoopsEngine:
         while done < total:
             if self.registers[at.R_LOG_LINES] > loops_table.LOG_ROOM // 2:
                 self._keep_lines()
-            ahead = min(loops.CHUNK, total - done)
-            if self.registers[at.R_ROWS] - self.registers[at.R_COUNT] < ahead:
-                self._room_for(loops.CHUNK)
-            before = done
+            if self.registers[at.R_ROWS] <= self.registers[at.R_COUNT]:
+                self._more_rows()
             done = int(
                 loops.run(
                     *(self.entries, self.index, self.counted, self.settings, self.registers, self.counters_row),
@@ -109,10 +108,7 @@ class LoopsEngine:
                     *(states, directions),
                 )
             )
-            short_of_rows = self.registers[at.R_ROWS] - self.registers[at.R_COUNT] < min(loops.CHUNK, total - done)
-            if done < total and not short_of_rows:
-                return done
-            if done == before and not short_of_rows:
+            if done < total and self.registers[at.R_ROWS] > self.registers[at.R_COUNT]:
                 return done
         return total
 
@@ -123,6 +119,7 @@ class LoopsEngine:
 
     def turn_to(self, now_ns: int) -> None:
         """Let time pass."""
+        self.registers[at.R_NOW] = max(now_ns, int(self.registers[at.R_NOW]))
         where = (self.entries, self.index, self.settings, self.registers, self.counters_row)
         addresses = [each.ctypes.data for each in where]
         loops_table.collect(*addresses, now_ns)

@@ -32,27 +32,29 @@ FIRST_ONLY = 1 << sctp.CHUNK_COOKIE_ACK | 1 << sctp.CHUNK_COOKIE_ECHO
 
 @inlined
 def fold(total):  # type: ignore[no-untyped-def]
-    """A sum of 16 bit words, carries added back."""
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
+    """A sum of 16 bit words below 2^32, carries added back."""
+    total = (total & 0xFFFF) + (total >> 16)
+    return (total & 0xFFFF) + (total >> 16)
 
 
-@compiled
+@inlined
 def ones_sum(data, begin, end, total):  # type: ignore[no-untyped-def]
     """The one's complement sum of 16 bit words from ``begin`` to ``end``, folded."""
-    i = begin
-    while i + 4 <= end:
-        total += be32(data + i)
+    i = data + begin
+    stop = data + end
+    while i + 20 <= stop:
+        total += be32(i) + be32(i + 4) + be32(i + 8) + be32(i + 12) + be32(i + 16)
+        i += 20
+    while i + 4 <= stop:
+        total += be32(i)
         i += 4
-    total = (total & M32) + (total >> 32)
-    total = (total >> 16) + (total & 0xFFFF)
-    if i + 2 <= end:
-        total += be16(data + i)
+    if i + 2 <= stop:
+        total += be16(i)
         i += 2
-    if i < end:
-        total += u8(data + i) << 8
-    return fold(total)
+    if i < stop:
+        total += u8(i) << 8
+    total = (total & M32) + (total >> 32)
+    return fold((total >> 16) + (total & 0xFFFF))
 
 
 @compiled
@@ -67,11 +69,12 @@ def crc32c(data, begin, end):  # type: ignore[no-untyped-def]
 
 @inlined
 def _pseudo(p, proto, length):  # type: ignore[no-untyped-def]
-    total = proto + length
-    for word in range(8):
-        value = le32(p + 4 * (P_SRC + word))
-        total += (value >> 16) + (value & 0xFFFF)
-    return total
+    total = proto + length + le32(p + 4 * P_SRC) + le32(p + 4 * P_DST)
+    if le32(p + 4 * P_PROTO) >> 8 == 6:
+        for word in (1, 2, 3):
+            total += le32(p + 4 * (P_SRC + word)) + le32(p + 4 * (P_DST + word))
+    total = (total & M32) + (total >> 32)
+    return (total >> 16) + (total & 0xFFFF)
 
 
 @inlined

@@ -20,7 +20,7 @@ SERIAL, NEXT_FREE, STATE = 4 * at.E_SERIAL, 4 * at.E_NEXT_FREE, at.B_STATE
 COUNT, PEAK, FREE, USED, ROWS = 8 * at.R_COUNT, 8 * at.R_PEAK, 8 * at.R_FREE, 8 * at.R_USED, 8 * at.R_ROWS
 SLOTS, RANDOM, SEED = 8 * at.R_SLOTS, 8 * at.R_RANDOM, 8 * at.R_SEED
 GC_NEXT, GC_AT, GC_MEAN, GC_WEIGHT = 8 * at.R_GC_NEXT, 8 * at.R_GC_AT, 8 * at.R_GC_MEAN, 8 * at.R_GC_WEIGHT
-GC_START, GC_EARLY, SWEPT, NOW = 8 * at.R_GC_START, 8 * at.R_GC_EARLY, 8 * at.R_SWEPT, 8 * at.R_NOW
+GC_START, GC_EARLY, SWEPT = 8 * at.R_GC_START, 8 * at.R_GC_EARLY, 8 * at.R_SWEPT
 LOG_BEGIN, LOG_LEFT, LOG_MISSED, LOG_LINES = 8 * at.R_LOG_BEGIN, 8 * at.R_LOG_LEFT, 8 * at.R_LOG_MISSED, 8 * at.R_LOG_LINES
 EARLIEST = 8 * at.R_EARLIEST
 C_MAX, C_BUCKETS, C_SWITCHES, C_GC, C_RULE = 8 * at.S_MAX, 8 * at.S_BUCKETS, 8 * at.S_SWITCHES, 8 * at.S_GC, 8 * at.S_EARLY_DROP
@@ -450,9 +450,8 @@ def _pass(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
 @compiled
 def collect(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
     """Let the collector run as often as it would have until now."""
-    if i64(reg + NOW) == NOTHING:
+    if i64(reg + GC_NEXT) == NOTHING:
         put64(reg + GC_NEXT, now_ns + FIRST_S * SECOND_NS)
-    put64(reg + NOW, now_ns)
     while i64(reg + GC_NEXT) <= now_ns:
         when = i64(reg + GC_NEXT)
         if i64(cfg + C_GC) == GC_TIMERS:

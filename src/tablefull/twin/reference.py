@@ -43,12 +43,13 @@ class Reference(Room):
 
     def pass_packet(self, now_ns: int, packet: Packet, zones: tuple[int, int] = (0, 0), accept: bool = True) -> Verdict:
         """A packet comes in and leaves (or is dropped by a rule in between): its state and direction."""
+        now_ns = self.turn_to(now_ns)
         passing = self.receive(now_ns, packet, zones)
         return self.leave(now_ns, passing) if accept else self.discard(passing)
 
     def receive(self, now_ns: int, packet: Packet, zones: tuple[int, int] = (0, 0)) -> Passing:
         """The first hook: find or begin the entry and let its protocol judge."""
-        self.turn_to(now_ns)
+        now_ns = self.turn_to(now_ns)
         kind = packet.kind & 0xFF
         if kind == at.KIND_TRACK:
             return self._track(now_ns, packet, zones)

@@ -69,13 +69,14 @@ class Room:
 
     # --- time ---------------------------------------------------------------------------------------------------------------
 
-    def turn_to(self, now_ns: int) -> None:
-        """Let the collector run as often as it would have until now."""
+    def turn_to(self, now_ns: int) -> int:
+        """Let the collector run as often as it would have until now; the time it is, which never runs backwards."""
         if self.now_ns is None:
-            self.gc_next = now_ns + _FIRST_NS
-        self.now_ns = now_ns
-        while self.gc_next <= now_ns:
+            self.now_ns, self.gc_next = now_ns, now_ns + _FIRST_NS
+        self.now_ns = max(now_ns, self.now_ns)
+        while self.gc_next <= self.now_ns:
             self._collect(self.gc_next)
+        return self.now_ns
 
     def _collect(self, now_ns: int) -> None:
         """One run of the collector at its own time; sets when it runs next."""

@@ -46,8 +46,8 @@ SCTP_HEARTBEAT_FAILED = 1
 EXPECTED, SEEN_REPLY, ASSURED, CONFIRMED = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 DYING, FIXED_TIMEOUT, NAT_CLASH = 1 << 9, 1 << 10, 1 << 12
 
-# --- a decoded packet: 20 words of 32 bits --------------------------------------------------------------------------
-PACKET_WORDS = 20
+# --- a decoded packet: 22 words of 32 bits --------------------------------------------------------------------------
+PACKET_WORDS = 22
 P_SRC, P_DST, P_PORTS, P_PROTO = 0, 4, 8, 9
 P_KIND = 10  # one of KIND_*, | P_BAD* bits
 P_HASH = 11  # of the tuple in the original zone
@@ -57,6 +57,7 @@ P_WINDOW = 16  # raw window | segment kind << 16 | TCP flags << 24
 P_OPTIONS = 17  # scale | OPTION_* << 8
 P_LENGTH = 18  # total bytes of the IP packet
 P_L4 = 19  # offset of the transport header from the IP header
+P_HINT = 20  # the node that was under its hash some packets ago, + 1
 
 # What is to be done with a packet.
 KIND_TRACK = 0

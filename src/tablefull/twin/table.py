@@ -120,7 +120,6 @@ class Twin:
         ``offloaded``: a checksum that holds the pseudo header's sum only is good. ``zone``: one, or one a direction.
         """
         total = len(start)
-        times = np.maximum.accumulate(np.maximum(time_ns, self._now_ns or 0)) if total else time_ns
         flags = np.zeros(total, np.uint8)
         for mask, flag in ((untracked, at.FLAG_UNTRACKED), (skip, at.FLAG_SKIP)):
             if mask is not None:
@@ -133,17 +132,18 @@ class Twin:
         done = 0
         while done < total:
             done = self._engine.run(
-                *(times, data, start, captured, wire, flags, zones, offloaded, done),
+                *(time_ns, data, start, captured, wire, flags, zones, offloaded, done),
                 *(verdicts.state, verdicts.direction),
             )
             if done < total:
                 raw = data[start[done] : start[done] + captured[done]].tobytes()
                 accepted = not flags[done] & at.FLAG_REFUSED
-                self._fragment(int(times[done]), raw, done, zones, offloaded, accepted, verdicts)
+                now_ns = int(time_ns[: done + 1].max(initial=self._now_ns or 0))
+                self._fragment(now_ns, raw, done, zones, offloaded, accepted, verdicts)
                 done += 1
         self._given += total
         if total:
-            self._now_ns = int(times[-1])
+            self._now_ns = int(time_ns.max(initial=self._now_ns or 0))
         return verdicts
 
     def _fragment(
