@@ -8,7 +8,7 @@ belongs to the third at the first place, and where the first place saw only two,
 
 import numpy as np
 
-from tablefull.loops.memory import Bytes, Words, address, be16, compiled, inlined, le64, prefetch, u8
+from tablefull.loops.memory import Bytes, Words, address, be16, compiled, i64, inlined, le64, prefetch, put64, u8
 from tablefull.wire.loops import NO_TYPE
 
 OTHER_HOST, OUTGOING = 3, 4  # if_packet.h, as in the header of a cooked capture
@@ -19,14 +19,15 @@ OTHER_HOST, OUTGOING = 3, 4  # if_packet.h, as in the header of a cooked capture
 NEAR_NS = 50_000_000
 
 # The table: buckets of four rows. A bucket of ``keys`` holds four fingerprints and four times, one cache line; a row of
-# ``places`` the first place and up to seven later ones, each with a count.
+# ``places`` the first place and up to seven later ones, each with a count, one cache line too.
 WAYS = 4
 PLACES = 8
+_LINE_BYTES, _WORD_BYTES, _TIMES = 64, 8, 32
 _PLACE_BITS = 41  # interface 32, outgoing 1, hop limit 8
 _PLACE = (1 << _PLACE_BITS) - 1
 _OUT_BIT, _HOPS_AT = 32, 33
 _MOST_COUNT = (1 << 21) - 1
-_AHEAD = 64  # packets whose buckets are fetched before the first of them is looked up
+AHEAD = 64  # packets whose buckets are fetched before the first of them is looked up
 
 _ICMP, _TCP, _UDP, _ICMPV6, _SCTP, _UDPLITE = 1, 6, 17, 58, 132, 136
 _NO_TOS = np.uint64(0xFFFFFFFFFFFF00FF)  # IPv4: all of the first eight bytes but the type of service
@@ -117,12 +118,61 @@ def _is_same(first: int, later: int) -> bool:
         return bool(fewer == 1 or (fewer == 0 and (one != other or one == 0)))
     if first_out > later_out:
         return bool(fewer == 0 and one == other)
-    return bool(fewer == 0 and one != other and one != 0 and other != 0)
+    return bool(fewer == 0 and one != other and 0 not in (one, other))
 
 
 @inlined
-def _bucket(print_: np.uint64, buckets: int) -> int:
-    return int(np.int64(print_ >> np.uint64(32)) & (buckets - 1))
+def _later(row: int, place: int) -> int:
+    """Count a sighting at a later place; 1 unless it has had more sightings there than at the first place."""
+    first = i64(row)
+    for column in range(1, PLACES):
+        at = row + _WORD_BYTES * column
+        known = i64(at)
+        if known == 0 or known & _PLACE == place:
+            count = min((known >> _PLACE_BITS) + 1, _MOST_COUNT)
+            put64(at, place | count << _PLACE_BITS)
+            if count <= first >> _PLACE_BITS:
+                return 1
+            # The first place missed it: it is a packet of its own, and the first place is given it.
+            put64(row, first + (1 << _PLACE_BITS))
+            return 0
+    return 1
+
+
+@inlined
+def _begin(row: int, place: int) -> None:
+    put64(row, place | 1 << _PLACE_BITS)
+    for column in range(1, PLACES):
+        put64(row + _WORD_BYTES * column, 0)
+
+
+@inlined
+def _look_up(fingerprint: int, now: int, place: int, bucket: int, rows: int) -> int:
+    """1 where the packet of this fingerprint, now at ``place``, was seen at another place; it is noted in any case.
+
+    ``bucket`` and ``rows`` are the addresses of its bucket and of the first of its rows.
+    """
+    oldest, chosen = now, 0
+    for way in range(WAYS):
+        key, row = bucket + _WORD_BYTES * way, rows + _LINE_BYTES * way
+        then = i64(key + _TIMES)
+        near = then - NEAR_NS <= now <= then + NEAR_NS and i64(key) != 0
+        if near and i64(key) == fingerprint:
+            known = i64(row)
+            if known & _PLACE == place:
+                put64(row, known + (1 << _PLACE_BITS if known >> _PLACE_BITS < _MOST_COUNT else 0))
+                put64(key + _TIMES, now)
+                return 0
+            if _is_same(known & _PLACE, place):
+                return _later(row, place)
+        # A row that is out of date is as good as any; the first, because it was fetched.
+        age = then if near else -(1 << 63)
+        if age < oldest:
+            oldest, chosen = age, way
+    put64(bucket + _WORD_BYTES * chosen, fingerprint)
+    put64(bucket + _WORD_BYTES * chosen + _TIMES, now)
+    _begin(rows + _LINE_BYTES * chosen, place)
+    return 0
 
 
 @compiled
@@ -132,70 +182,33 @@ def mark(
 ) -> int:  # fmt: skip
     """Set ``marks`` to 1 where a packet was seen before, else 0; how many were.
 
-    ``prints`` has room for ``_AHEAD`` fingerprints; ``keys`` (buckets, 8) and ``places`` (4 * buckets, 8) are kept from
+    ``prints`` has room for ``AHEAD`` fingerprints; ``keys`` (buckets, 8) and ``places`` (4 * buckets, 8) are kept from
     call to call, the buckets a power of two.
     """
-    base, table, buckets, marked, count = address(data), address(keys), len(keys), 0, len(start)
+    base, table, rows, mask = address(data), address(keys), address(places), len(keys) - 1
+    marked, count = 0, len(start)
     for first in range(0, count, len(prints)):
         last = min(first + len(prints), count)
         for i in range(first, last):
             fingerprint = np.uint64(0)
             if types[i] != NO_TYPE and types[i] != OTHER_HOST and start[i] >= 0:
                 fingerprint = _fingerprint(base + start[i], captured[i])
-                prefetch(table + 64 * _bucket(fingerprint, buckets))
+                bucket = int(np.int64(fingerprint >> np.uint64(32))) & mask
+                prefetch(table + _LINE_BYTES * bucket)
+                prefetch(rows + _LINE_BYTES * WAYS * bucket)
             prints[i - first] = np.int64(fingerprint)
         for i in range(first, last):
             marks[i] = 0
             fingerprint = prints[i - first]
             if fingerprint == 0:
                 continue
-            hops = u8(base + start[i] + (8 if u8(base + start[i]) >> 4 == 4 else 7))
+            at = base + start[i]
+            hops = u8(at + 8) if u8(at) >> 4 == 4 else u8(at + 7)
             place = interface[i] & 0xFFFFFFFF | np.int64(types[i] == OUTGOING) << _OUT_BIT | hops << _HOPS_AT
-            marks[i] = _look_up(fingerprint, time_ns[i], place, keys, places)
-            marked += marks[i]
-    return int(marked)
-
-
-@inlined
-def _look_up(fingerprint: int, now: int, place: int, keys: Words, places: Words) -> int:
-    """1 where the packet of this fingerprint, now at ``place``, was seen at another place; it is noted in any case."""
-    bucket = _bucket(np.uint64(fingerprint), len(keys))
-    oldest, way_for_new = now, 0
-    for way in range(WAYS):
-        then = keys[bucket, WAYS + way]
-        near = then - NEAR_NS <= now <= then + NEAR_NS and keys[bucket, way] != 0
-        if near and keys[bucket, way] == fingerprint:
-            row = bucket * WAYS + way
-            known = places[row, 0]
-            if known & _PLACE == place:
-                if known >> _PLACE_BITS < _MOST_COUNT:
-                    places[row, 0] += 1 << _PLACE_BITS
-                keys[bucket, WAYS + way] = now
-                return 0
-            if _is_same(known & _PLACE, place):
-                return _later(places, row, place)
-        if not near:
-            oldest, way_for_new = -(1 << 63), way
-        elif then < oldest:
-            oldest, way_for_new = then, way
-    keys[bucket, way_for_new], keys[bucket, WAYS + way_for_new] = fingerprint, now
-    row = bucket * WAYS + way_for_new
-    places[row, 0] = place | 1 << _PLACE_BITS
-    places[row, 1:] = 0
-    return 0
-
-
-@inlined
-def _later(places: Words, row: int, place: int) -> int:
-    """Count a sighting at a later place; 1 unless it has had more sightings there than at the first place."""
-    for column in range(1, PLACES):
-        known = places[row, column]
-        if known == 0 or known & _PLACE == place:
-            count = min((known >> _PLACE_BITS) + 1, _MOST_COUNT)
-            places[row, column] = place | count << _PLACE_BITS
-            if count <= places[row, 0] >> _PLACE_BITS:
-                return 1
-            # The first place missed it: it is a packet of its own, and the first place is given it.
-            places[row, 0] += 1 << _PLACE_BITS
-            return 0
-    return 1
+            bucket = fingerprint >> 32 & mask
+            found = _look_up(
+                fingerprint, time_ns[i], place, table + _LINE_BYTES * bucket, rows + _LINE_BYTES * WAYS * bucket
+            )
+            marks[i] = found
+            marked += found
+    return marked

@@ -17,10 +17,9 @@ from tablefull.wire import linktypes, loops
 PACKETS = 1 << 17  # in a block at most
 MOST_INTERFACES = 1 << 18
 _INTERFACES = 64  # that there is room for at first
-_HEADER = 24
 _SECTION = b"\x0a\x0d\x0d\x0a"
 _ORDERS = {b"\x1a\x2b\x3c\x4d": True, b"\x4d\x3c\x2b\x1a": False}
-MAGIC_BYTES = 4
+MAGIC_BYTES, HEADER_BYTES = 4, 24
 
 # First bytes: are the numbers big-endian, and what is a unit of the fraction worth, in ns?
 _PCAP = {
@@ -47,6 +46,12 @@ _OTHERS = {
     b"btsn": "a Bluetooth capture",
     b"iptr": "a capture of AIX iptrace",
 }
+
+
+def is_capture(head: bytes) -> bool:
+    """Do these bytes begin a capture of any kind that is known here, read or not?"""
+    magic = head[:MAGIC_BYTES]
+    return magic in _PCAP or magic == _SECTION or magic in _OTHERS
 
 
 class Damage(NamedTuple):
@@ -84,7 +89,7 @@ class Reader:
     """
 
     def __init__(self, name: str) -> None:
-        self.name, self.offset, self.wants = name, 0, _HEADER
+        self.name, self.offset, self.wants = name, 0, HEADER_BYTES
         self.damage: Damage | None = None
         self.format = ""
         self._swapped, self._unit_ns, self._link = False, 1, 0
@@ -104,7 +109,7 @@ class Reader:
         """
         at = 0
         if not self.format:
-            at = self._open(data[:_HEADER].tobytes(), last)
+            at = self._open(data[:HEADER_BYTES].tobytes(), last)
             if at < 0:
                 return
             self.offset += at
@@ -144,9 +149,9 @@ class Reader:
         if magic not in _PCAP and magic != _SECTION:
             begins = f"it begins with {magic.hex(' ')}" if magic else "it is empty"
             raise ParseError(f"neither pcap nor pcapng: {begins}", self.name)
-        if len(head) < _HEADER:
+        if len(head) < HEADER_BYTES:
             if last:
-                self._damaged(f"the header of the file breaks off: {len(head)} of {_HEADER} bytes are there")
+                self._damaged(f"the header of the file breaks off: {len(head)} of {HEADER_BYTES} bytes are there")
             return -1
         if magic == _SECTION:
             if head[8:12] not in _ORDERS:
@@ -154,7 +159,7 @@ class Reader:
             self._link, self.format = -1, "pcapng"
             return 0
         self._open_pcap(head, *_PCAP[magic])
-        return _HEADER
+        return HEADER_BYTES
 
     def _open_pcap(self, head: bytes, big: bool, unit_ns: int) -> None:
         order: str = "big" if big else "little"

@@ -20,9 +20,8 @@ from tablefull.wire.pcap import Frames
 
 Marks: TypeAlias = npt.NDArray[np.bool_]
 
-# Room for half a million sightings within NEAR_NS, ten million a second: more than one capture takes.
-_BUCKETS = 1 << 17
-_AHEAD = 64  # packets whose rows are fetched before the first of them is looked up
+# Room for 131072 packets within NEAR_NS, that is for two million a second; the oldest make room for more.
+_BUCKETS = 1 << 15
 
 
 class Twice:
@@ -30,7 +29,7 @@ class Twice:
 
     def __init__(self) -> None:
         self.marked = 0
-        self._prints = np.empty(_AHEAD, np.int64)
+        self._prints = np.empty(loops_twice.AHEAD, np.int64)
         self._keys: npt.NDArray[np.int64] | None = None
         self._places: npt.NDArray[np.int64] | None = None
 
