@@ -74,7 +74,7 @@ class Reference(Room):
     def discard(self, passing: Passing) -> Verdict:
         """A rule drops the packet: an entry that was only begun is gone."""
         if passing.entry is not None and not passing.entry.status & at.CONFIRMED:
-            self.count -= 1
+            self.forget(passing.entry)
         return at.DROPPED, _NONE
 
     def _refused_error(self, packet: Packet) -> Passing:
@@ -113,7 +113,7 @@ class Reference(Room):
                 reference_tcp.shorten(entry, direction, packet.segment, now_ns, self.settings)
             self.counters[at.C_INVALID] += 1
             if not confirmed:
-                self.count -= 1
+                self.forget(entry)
             return Passing(at.INVALID, _NONE, None, packet)
         if result.action == ACCEPT:
             self._refresh(now_ns, entry, direction, packet, result.timeout_ns)
@@ -187,7 +187,9 @@ class Reference(Room):
         if not self.take_place(now_ns, original):
             return None
         self.serial += 1
-        return Entry(original, zones[1], self.serial)
+        entry = Entry(original, zones[1], self.serial)
+        self.seat(entry)
+        return entry
 
 
 def closing(entry: Entry) -> bool:

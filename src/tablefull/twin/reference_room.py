@@ -203,12 +203,19 @@ class Room:
         if not self.era.has("insert-netlink-only"):
             self.counters[at.C_DELETE] += 1
 
-    def _place(self, entry: Entry, directions: tuple[int, ...]) -> None:
+    def seat(self, entry: Entry) -> None:
+        """Give a begun entry a place in the collector's order, which it shows in only once it is in the table."""
         entry.row = self.free.pop() if self.free else len(self.rows)
         if entry.row == len(self.rows):
-            self.rows.append(entry)
-        else:
-            self.rows[entry.row] = entry
+            self.rows.append(None)
+
+    def forget(self, entry: Entry) -> None:
+        """A begun entry that never comes into the table."""
+        self.free.append(entry.row)
+        self.count -= 1
+
+    def _place(self, entry: Entry, directions: tuple[int, ...]) -> None:
+        self.rows[entry.row] = entry
         for direction in directions:
             hashed = hash_key(self.seed, entry.keys[direction])
             insort_right(self.chains.setdefault(self.bucket(hashed), []), (hashed, entry, direction), key=_by_hash)
@@ -231,7 +238,7 @@ class Room:
             if limit is not None and len(chain) > limit + 1:
                 self.counters[at.C_CHAIN_TOOLONG] += 1
                 self.counters[at.C_INSERT_FAILED] += 1
-                self.count -= 1
+                self.forget(entry)
                 return False
         entry.deadline_ns += now_ns
         self._place(entry, (0, 1))
@@ -252,23 +259,22 @@ class Room:
                 if self.settings[at.S_ACCT]:
                     winner.packets[0] += 1
                     winner.bytes[0] += length
-                return self._settled(merged=True)
+                self.forget(loser)
+                return self._settled()
             hashed = hash_key(self.seed, loser.keys[1])
             taken = any(o.keys[w] == loser.keys[1] for _, o, w in self.chains.get(self.bucket(hashed), []))
             if era.has("clash-reply-only") and not taken:
                 loser.deadline_ns, loser.fake = now_ns + at.CLASH_NS, True
                 loser.status |= at.FIXED_TIMEOUT | at.NAT_CLASH
                 self._place(loser, (1,))
-                return self._settled(merged=False)
+                return self._settled()
         if era.has("clash-resolve-udp"):
             self.counters[at.C_DROP] += 1
         self.counters[at.C_INSERT_FAILED] += 1
-        self.count -= 1
+        self.forget(loser)
         return False
 
-    def _settled(self, merged: bool) -> bool:
-        if merged:
-            self.count -= 1
+    def _settled(self) -> bool:
         self.counters[at.C_CLASH_RESOLVE if self.era.has("clash-column") else at.C_INSERT_FAILED] += 1
         return True
 
