@@ -1,7 +1,7 @@
 """The SCTP state machine of connection tracking: rows (direction, chunk), columns the states, and what is printed.
 
-The trap: a chunk that is not in the table (DATA, SACK, anything unknown) leaves the state alone, and the table is not the
-whole story: verification tags are checked chunk by chunk, and INITs of both sides may collide.
+The trap: a chunk that is not in the table (DATA, SACK, anything unknown) leaves the state alone, and the table is not
+the whole story: verification tags are checked chunk by chunk, and INITs of both sides may collide.
 
 [sctp 6.1.20..6.18; 4.3..6.0 had HEARTBEAT_ACKED beside these, to 4.2 no heartbeat state]
 """

@@ -1,10 +1,12 @@
-"""The TCP state machine of connection tracking: one table of data, rows (direction, segment kind), columns the states.
+"""The TCP state machine of connection tracking: one table of data, rows (direction, segment kind), columns the
+states.
 
-The trap: the table alone decides little. ``IGNORE`` lets a packet through without believing it, ``INVALID`` cuts it from
-its entry, and what a cell says may be overruled by what the window check, an earlier ignored SYN or a RST's sequence
-number show; those rules live with the tracker. The states count in uapi order, where SYN_SENT2 comes last.
+The trap: the table alone decides little. ``IGNORE`` lets a packet through without believing it, ``INVALID`` cuts it
+from its entry, and what a cell says may be overruled by what the window check, an earlier ignored SYN or a RST's
+sequence number show; those rules live with the tracker. The states count in uapi order, where SYN_SENT2 comes last.
 
-[tcp, identical in 3.18.20..6.19, EL7.7 and RHEL 8.1; the older tables from 2.6.32..3.16 and the stables 3.2.71, 3.4.113]
+[tcp, identical in 3.18.20..6.19, EL7.7 and RHEL 8.1; the older tables from 2.6.32..3.16 and the stables 3.2.71,
+3.4.113]
 """
 
 from typing import Literal
@@ -72,13 +74,11 @@ _NAMES = {
 
 
 def _row(text: str) -> Row:
-    cells = tuple(_NAMES[word] for word in text.split())
-    return cells  # type: ignore[return-value]  # ten words a line, held by tests/kernel/test_tcp.py
+    return tuple(_NAMES[word] for word in text.split())  # type: ignore[return-value]  # ten words a line, held by tests/kernel/test_tcp.py
 
 
 def _table(original: str, reply: str) -> Table:
-    sides = tuple(tuple(_row(line) for line in side.strip().splitlines()) for side in (original, reply))
-    return sides  # type: ignore[return-value]
+    return tuple(tuple(_row(line) for line in side.strip().splitlines()) for side in (original, reply))  # type: ignore[return-value]
 
 
 # Columns: NO SS SR ES FW CW LA TW CL S2; rows: syn synack fin ack rst none.

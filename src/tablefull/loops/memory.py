@@ -75,7 +75,7 @@ def _ahead(_: Any, at: Any) -> Any:
     def code(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [_BYTE, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        function = cast("Any", cgutils).get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
         hints = [ir.Constant(number, value) for value in (1, 3, 1)]  # to be written, keep it, data
         builder.call(function, [builder.inttoptr(values[0], _BYTE), *hints])
 

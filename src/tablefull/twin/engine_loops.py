@@ -1,7 +1,8 @@
 """The fast twin behind the same door as the plain one: it owns the memory that the loops run over.
 
-The trap: the loops take whatever memory they are given. Before a chunk could run out of rows the arrays grow here, and a
-limit above what fits is not reserved in advance: a table of a few entries is small whatever nf_conntrack_max says.
+The trap: the loops take whatever memory they are given. Before a chunk could run out of rows the arrays grow here,
+and a limit above what fits is not reserved in advance: a table of a few entries is small whatever nf_conntrack_max
+says.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ FAR_NS = loops_table.FAR_NS
 
 
 def _aligned(count: int, width: int) -> npt.NDArray[np.uint32]:
-    """``count`` rows of ``width`` words, each row beginning at a cache line; memory is taken when it is touched."""
+    """``count`` rows of ``width`` words, each begins at a cache line; memory is taken when it is touched."""
     raw = np.zeros(count * width + 16, np.uint32)
     shift = -(raw.ctypes.data // 4) % 16
     return raw[shift : shift + count * width].reshape(count, width)
@@ -69,7 +70,7 @@ class LoopsEngine:
         self.registers[at.R_ROWS], self.registers[at.R_SLOTS] = rows, slots
 
     def _more_rows(self) -> None:
-        """Twice as many, but no more than the limit can ask for: one entry is begun before another is evicted for it."""
+        """Twice as many, but no more than the limit asks for: one is begun before another is evicted for it."""
         rows, limit = int(self.registers[at.R_ROWS]), int(self.settings[at.S_MAX])
         wanted = rows * 2
         if rows < limit + 1 < wanted:
@@ -95,7 +96,14 @@ class LoopsEngine:
         mode |= loops_packet.READ_OFFLOADED * offloaded
         mode |= loops_packet.READ_REDIRECTS * self.era.has("ignore-old-data")
         done, total = first, len(start)
-        arrays = [np.ascontiguousarray(each) for each in (time_ns, data, start, captured, wire, flags)]
+        arrays = (
+            np.ascontiguousarray(time_ns),
+            np.ascontiguousarray(data),
+            np.ascontiguousarray(start),
+            np.ascontiguousarray(captured),
+            np.ascontiguousarray(wire),
+            np.ascontiguousarray(flags),
+        )
         while done < total:
             if self.registers[at.R_LOG_LINES] > loops_table.LOG_ROOM // 2:
                 self._keep_lines()
@@ -103,9 +111,21 @@ class LoopsEngine:
                 self._more_rows()
             done = int(
                 loops.run(
-                    *(self.entries, self.index, self.counted, self.settings, self.registers, self.counters_row),
-                    *(self.lines, self.states_table, self.scratch, *arrays, zones[0] << 16 | zones[1], mode, done),
-                    *(states, directions),
+                    self.entries,
+                    self.index,
+                    self.counted,
+                    self.settings,
+                    self.registers,
+                    self.counters_row,
+                    self.lines,
+                    self.states_table,
+                    self.scratch,
+                    *arrays,
+                    zones[0] << 16 | zones[1],
+                    mode,
+                    done,
+                    states,
+                    directions,
                 )
             )
             if done < total and self.registers[at.R_ROWS] > self.registers[at.R_COUNT]:
@@ -120,11 +140,12 @@ class LoopsEngine:
     def turn_to(self, now_ns: int) -> None:
         """Let time pass."""
         self.registers[at.R_NOW] = max(now_ns, int(self.registers[at.R_NOW]))
-        where = (self.entries, self.index, self.settings, self.registers, self.counters_row)
-        addresses = [each.ctypes.data for each in where]
-        loops_table.collect(*addresses, now_ns)
+        entries, index = self.entries.ctypes.data, self.index.ctypes.data
+        settings, registers = self.settings.ctypes.data, self.registers.ctypes.data
+        counters = self.counters_row.ctypes.data
+        loops_table.collect(entries, index, settings, registers, counters, now_ns)
         if self.settings[at.S_GC] == eras.GC_TIMERS:
-            loops_table.sweep(*addresses, now_ns)
+            loops_table.sweep(entries, index, settings, registers, counters, now_ns)
 
     @property
     def count(self) -> int:

@@ -10,7 +10,6 @@ from msgspec import Struct
 from tablefull.errors import UsageError
 from tablefull.kernel import changes, eviction, sizing
 from tablefull.kernel.identity import KernelVersion, at_least, parse_release
-from tablefull.kernel.sctp import STATES as SCTP_STATES
 from tablefull.kernel.tcp import Table, table
 
 # The point release that a bare series stands for: the newest tree of it that was read. [docs/kernel/README.md]
@@ -135,9 +134,4 @@ def _gc(kernel: KernelVersion) -> int:
         return GC_TIMERS
     if collector.pass_least_s == collector.pass_most_s:
         return GC_FIXED
-    return GC_SLICES if collector.pass_most_s < 60 else GC_ADAPTIVE  # noqa: PLR2004
-
-
-def sctp_states() -> tuple[str, ...]:
-    """Names of the SCTP states as listings print them."""
-    return SCTP_STATES
+    return GC_SLICES if collector.pass_most_s < 60 else GC_ADAPTIVE

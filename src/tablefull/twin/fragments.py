@@ -1,7 +1,8 @@
 """Reassembly before tracking: connection tracking only ever sees whole datagrams.
 
-The trap: a held fragment has no verdict yet. All fragments of a datagram get the one of the whole when the last arrives,
-those of a datagram that stays incomplete never leave, an overlap discards the lot, and an exact repeat only itself.
+The trap: a held fragment has no verdict yet. All fragments of a datagram get the one of the whole when the last
+arrives, those of a datagram that stays incomplete never leave, an overlap discards the lot, and an exact repeat only
+itself.
 
 [inet_fragment, ip_fragment, nf_conntrack_reasm 6.12. Not played: the memory limit, odd ECN mixtures]
 """
@@ -48,7 +49,7 @@ class _Queue:
         return "new"
 
     def _runs(self) -> list[tuple[int, int]]:
-        """Ranges of pieces that came one directly after the other; only in such a run a repeat is told from an overlap."""
+        """Ranges of pieces that came one directly after the other: in such a run a repeat is told from an overlap."""
         runs: list[tuple[int, int]] = []
         for offset, data, _ in self.pieces:
             end = offset + len(data)
@@ -113,7 +114,11 @@ class Fragments:
     ) -> bool:
         """Put a piece in its place; False where it is refused. ``spoils``: what contradicts discards the datagram."""
         end = offset + len(data)
-        wrong = (end < queue.length or (queue.last and end != queue.length)) if not more else end > queue.length and queue.last
+        wrong = (
+            (end < queue.length or (queue.last and end != queue.length))
+            if not more
+            else end > queue.length and queue.last
+        )
         if wrong or not data:
             if spoils:
                 del self.queues[key]

@@ -1,7 +1,8 @@
 """Entries as people read them: ``conntrack -L -o extended`` and ``/proc/net/nf_conntrack``.
 
-The trap: the two differ in small ways that scripts rely on. The file spells IPv6 addresses in full, always says a zone and
-counts one more user; GRE shows its timeouts there; and a protocol without a tracker is called unknown in both.
+The trap: the two differ in small ways that scripts rely on. The file spells IPv6 addresses in full, always says a
+zone and counts one more user; GRE shows its timeouts there; and a protocol without a tracker is called unknown in
+both.
 
 [conntrack-tools 1.4.7 and 6.18.44 beside each other]
 """

@@ -1,11 +1,14 @@
 """The compiled twin: many packets through the table. Namesake of reference, function by function.
 
-The trap: a table of a million entries is in no cache, so a loop that waits for one entry after the other spends its time
-waiting. Each packet is therefore read some packets ahead and its place in the index asked for, then its entry, and when
-its turn comes both are there. Nothing is decided ahead.
+The trap: a table of a million entries is in no cache, so a loop that waits for one entry after the other spends its
+time waiting. Each packet is therefore read some packets ahead and its place in the index asked for, then its entry,
+and when its turn comes both are there. Nothing is decided ahead.
 """
 
-from tablefull.loops.memory import address, compiled, i64, inlined, le32, prefetch, put8, put32, put64, u8
+import numpy as np
+import numpy.typing as npt
+
+from tablefull.loops.memory import Bytes, Words, address, compiled, i64, inlined, le32, prefetch, put8, put32, put64, u8
 from tablefull.twin import loops_sctp, loops_tcp
 from tablefull.twin import state as at
 from tablefull.twin.eras import BIT
@@ -38,13 +41,24 @@ STATUS, DEADLINE, ZONES, SERIAL = 4 * at.E_STATUS, 8 * at.E_DEADLINE, 4 * at.E_Z
 PORTS, STREAM = 4 * at.E_PORTS, 8 * at.E_STREAM
 E_PROTO, NEXT_FREE = 4 * at.E_PROTO, 4 * at.E_NEXT_FREE
 GRE_TIMEOUT, GRE_STREAM = 8 * 8, 8 * 9  # 64 bit words of the second line, free in an entry without sides
-P_PROTO, P_KIND, P_HASH, P_WINDOW, P_LENGTH = 4 * at.P_PROTO, 4 * at.P_KIND, 4 * at.P_HASH, 4 * at.P_WINDOW, 4 * at.P_LENGTH
+P_PROTO, P_KIND, P_HASH, P_WINDOW, P_LENGTH = (
+    4 * at.P_PROTO,
+    4 * at.P_KIND,
+    4 * at.P_HASH,
+    4 * at.P_WINDOW,
+    4 * at.P_LENGTH,
+)
 P_HINT = 4 * at.P_HINT
 SEEN_REPLY, ASSURED, CONFIRMED, EXPECTED = at.SEEN_REPLY, at.ASSURED, at.CONFIRMED, at.EXPECTED
 FIXED, NAT_CLASH, BAD = at.FIXED_TIMEOUT, at.NAT_CLASH, at.BAD
 NEW, ESTABLISHED, RELATED, BADLY, UNTRACKED, DROPPED = range(6)
 NONE = at.NO_DIRECTION
-K_TRACK, K_INVALID, K_ICMP_INVALID, K_ICMP_ERROR = at.KIND_TRACK, at.KIND_INVALID, at.KIND_ICMP_INVALID, at.KIND_ICMP_ERROR
+K_TRACK, K_INVALID, K_ICMP_INVALID, K_ICMP_ERROR = (
+    at.KIND_TRACK,
+    at.KIND_INVALID,
+    at.KIND_ICMP_INVALID,
+    at.KIND_ICMP_ERROR,
+)
 K_DROPPED, K_HELD = at.KIND_DROPPED, at.KIND_HELD
 N_INVALID, N_ERROR, N_DROP, N_FAILED = 8 * at.C_INVALID, 8 * at.C_ERROR, 8 * at.C_DROP, 8 * at.C_INSERT_FAILED
 N_CLASH, N_LONG, N_INSERT = 8 * at.C_CLASH_RESOLVE, 8 * at.C_CHAIN_TOOLONG, 8 * at.C_INSERT
@@ -70,12 +84,12 @@ SHORTEN = loops_tcp.SHORTEN
 
 
 @inlined
-def _verdict(state, direction):  # type: ignore[no-untyped-def]
+def _verdict(state: int, direction: int) -> int:
     return state | direction << 8
 
 
 @inlined
-def look_up(ent, idx, cfg, reg, cnt, p, zones, now_ns):  # type: ignore[no-untyped-def]
+def look_up(ent: int, idx: int, cfg: int, reg: int, cnt: int, p: int, zones: int, now_ns: int) -> int:
     """The node of a live entry of this tuple; a search that finds none collects the expired of the chain."""
     hint = le32(p + P_HINT)
     if hint:
@@ -98,7 +112,7 @@ def look_up(ent, idx, cfg, reg, cnt, p, zones, now_ns):  # type: ignore[no-untyp
 
 
 @inlined
-def _refused_error(cfg, cnt):  # type: ignore[no-untyped-def]
+def _refused_error(cfg: int, cnt: int) -> int:
     add(cnt, N_ERROR, 1)
     if i64(cfg + C_SWITCHES) & K_RELATED == 0:
         add(cnt, N_INVALID, 1)
@@ -106,7 +120,7 @@ def _refused_error(cfg, cnt):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _both_ways(e, one_way_ns, both_ns):  # type: ignore[no-untyped-def]
+def _both_ways(e: int, one_way_ns: int, both_ns: int) -> int:
     status = le32(e + STATUS)
     if status & SEEN_REPLY == 0:
         return ACCEPT + 8 * one_way_ns
@@ -116,7 +130,7 @@ def _both_ways(e, one_way_ns, both_ns):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _udp(e, cfg, now_ns):  # type: ignore[no-untyped-def]
+def _udp(e: int, cfg: int, now_ns: int) -> int:
     switches, status = i64(cfg + C_SWITCHES), le32(e + STATUS)
     short, stream = i64(cfg + C_UDP), i64(cfg + C_STREAM)
     if switches & K_STREAM == 0:
@@ -132,7 +146,7 @@ def _udp(e, cfg, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _others(e, d, p, data, held, cfg, now_ns):  # type: ignore[no-untyped-def]
+def _others(e: int, d: int, p: int, data: int, held: int, cfg: int, now_ns: int) -> int:
     """The trackers of everything but TCP."""
     proto, confirmed = le32(p + P_PROTO) & 0xFF, le32(e + STATUS) & CONFIRMED != 0
     if proto == 17:
@@ -160,7 +174,7 @@ def _others(e, d, p, data, held, cfg, now_ns):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _begin(ent, acct, reg, p, zones):  # type: ignore[no-untyped-def]
+def _begin(ent: int, acct: int, reg: int, p: int, zones: int) -> int:
     """A fresh entry outside the table; its row."""
     row = take_row(reg, ent)
     e = ent + ROW * row
@@ -179,7 +193,7 @@ def _begin(ent, acct, reg, p, zones):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _give_back(ent, reg, row):  # type: ignore[no-untyped-def]
+def _give_back(ent: int, reg: int, row: int) -> None:
     """An entry that never came into the table."""
     e = ent + ROW * row
     put32(e + STATUS, 0)
@@ -188,13 +202,15 @@ def _give_back(ent, reg, row):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _forget(ent, reg, row):  # type: ignore[no-untyped-def]
+def _forget(ent: int, reg: int, row: int) -> None:
     _give_back(ent, reg, row)
     add(reg, COUNT, -1)
 
 
 @compiled
-def _settle(ent, idx, acct, cfg, reg, cnt, row, other, length, now_ns):  # type: ignore[no-untyped-def]
+def _settle(
+    ent: int, idx: int, acct: int, cfg: int, reg: int, cnt: int, row: int, other: int, length: int, now_ns: int
+) -> bool:
     """Another packet put the same tuple into the table first; ``other`` is the winner's node."""
     e, switches = ent + ROW * row, i64(cfg + C_SWITCHES)
     w, proto = ent + ROW * (other >> 1), le32(e + E_PROTO) & 0xFF
@@ -228,7 +244,7 @@ def _settle(ent, idx, acct, cfg, reg, cnt, row, other, length, now_ns):  # type:
 
 
 @compiled
-def _taken(ent, idx, reg, e, d, hashed):  # type: ignore[no-untyped-def]
+def _taken(ent: int, idx: int, reg: int, e: int, d: int, hashed: int) -> int:
     """The node that has this direction's tuple already, expired or not; or NOTHING."""
     place = home(hashed, i64(reg + SLOTS))
     while True:
@@ -244,7 +260,7 @@ def _taken(ent, idx, reg, e, d, hashed):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _same_tuple(a, da, b, db):  # type: ignore[no-untyped-def]
+def _same_tuple(a: int, da: int, b: int, db: int) -> bool:
     """Whether one direction of an entry is one of another."""
     if le32(a + E_PROTO) != le32(b + E_PROTO) or zone_of(a, da) != zone_of(b, db):
         return False
@@ -256,17 +272,19 @@ def _same_tuple(a, da, b, db):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _ports(e, d, proto):  # type: ignore[no-untyped-def]
+def _ports(e: int, d: int, proto: int) -> int:
     return inverse_ports(proto, le32(e + PORTS)) if d else le32(e + PORTS)
 
 
 @inlined
-def _reply_taken(ent, idx, reg, e):  # type: ignore[no-untyped-def]
+def _reply_taken(ent: int, idx: int, reg: int, e: int) -> bool:
     return _taken(ent, idx, reg, e, 1, hash_reply(i64(reg + SEED), e, zone_of(e, 1))) != NOTHING
 
 
 @inlined
-def confirm(ent, idx, acct, cfg, reg, cnt, row, hashed, length, now_ns):  # type: ignore[no-untyped-def]
+def confirm(
+    ent: int, idx: int, acct: int, cfg: int, reg: int, cnt: int, row: int, hashed: int, length: int, now_ns: int
+) -> bool:
     """Put a begun entry into the table; False where its packet is dropped instead."""
     e, slots, buckets = ent + ROW * row, i64(reg + SLOTS), i64(cfg + C_BUCKETS)
     answer = hash_reply(i64(reg + SEED), e, zone_of(e, 1))
@@ -298,7 +316,7 @@ def confirm(ent, idx, acct, cfg, reg, cnt, row, hashed, length, now_ns):  # type
 
 
 @inlined
-def _refresh(e, reg, acct, row, d, timeout, length, now_ns):  # type: ignore[no-untyped-def]
+def _refresh(e: int, reg: int, acct: int, row: int, d: int, timeout: int, length: int, now_ns: int) -> None:
     status = le32(e + STATUS)
     if status & FIXED == 0:
         deadline = timeout
@@ -314,7 +332,22 @@ def _refresh(e, reg, acct, row, d, timeout, length, now_ns):  # type: ignore[no-
 
 
 @inlined
-def _track(ent, idx, acct, cfg, reg, cnt, log, table, p, data, held, zones, accept, now_ns):  # type: ignore[no-untyped-def]
+def _track(
+    ent: int,
+    idx: int,
+    acct: int,
+    cfg: int,
+    reg: int,
+    cnt: int,
+    log: int,
+    table: int,
+    p: int,
+    data: int,
+    held: int,
+    zones: int,
+    accept: bool,
+    now_ns: int,
+) -> int:
     """A packet comes in and leaves: its state and direction, packed."""
     while True:
         number = look_up(ent, idx, cfg, reg, cnt, p, zones, now_ns)
@@ -376,7 +409,22 @@ def _track(ent, idx, acct, cfg, reg, cnt, log, table, p, data, held, zones, acce
 
 
 @inlined
-def _pass(ent, idx, acct, cfg, reg, cnt, log, table, p, data, held, zones, accept, now_ns):  # type: ignore[no-untyped-def]
+def _pass(
+    ent: int,
+    idx: int,
+    acct: int,
+    cfg: int,
+    reg: int,
+    cnt: int,
+    log: int,
+    table: int,
+    p: int,
+    data: int,
+    held: int,
+    zones: int,
+    accept: bool,
+    now_ns: int,
+) -> int:
     """One decoded packet, whatever it is."""
     if i64(reg + GC_NEXT) <= now_ns:
         collect(ent, idx, cfg, reg, cnt, now_ns)
@@ -400,7 +448,7 @@ def _pass(ent, idx, acct, cfg, reg, cnt, log, table, p, data, held, zones, accep
 
 
 @inlined
-def _ahead(ent, idx, reg, p):  # type: ignore[no-untyped-def]
+def _ahead(ent: int, idx: int, reg: int, p: int) -> None:
     """Ask for the entry of a packet, or for where a new one would stand."""
     slots, hashed = i64(reg + SLOTS), le32(p + P_HASH)
     place = home(hashed, slots)
@@ -420,10 +468,28 @@ def _ahead(ent, idx, reg, p):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def run(  # type: ignore[no-untyped-def]
-    entries, index, counted, settings, registers, counters, lines, states_table, scratch,
-    time_ns, data, start, captured, wire, flags, zones, mode, first, states, directions,
-):  # fmt: skip
+def run(
+    entries: npt.NDArray[np.uint32],
+    index: Words,
+    counted: Words,
+    settings: Words,
+    registers: Words,
+    counters: Words,
+    lines: Words,
+    states_table: Bytes,
+    scratch: npt.NDArray[np.uint32],
+    time_ns: Words,
+    data: Bytes,
+    start: Words,
+    captured: Words,
+    wire: Words,
+    flags: Bytes,
+    zones: int,
+    mode: int,
+    first: int,
+    states: Bytes,
+    directions: Bytes,
+) -> int:
     """Track packets from ``first`` on; stops before a fragment, and where no row is left for a new entry.
 
     The number of the packet it stopped at: the number of packets where it is done.
@@ -440,7 +506,9 @@ def run(  # type: ignore[no-untyped-def]
         j = i + READ_AHEAD
         if j < limit:
             p = rows + PACKET * (j & RING)
-            kind = decode(raw, i64(begins + 8 * j), i64(helds + 8 * j), i64(sents + 8 * j), u8(flagged + j), mode, seed, zone, p)
+            kind = decode(
+                raw, i64(begins + 8 * j), i64(helds + 8 * j), i64(sents + 8 * j), u8(flagged + j), mode, seed, zone, p
+            )
             put32(p + P_KIND, kind)
             if kind & 0xFF == K_TRACK:
                 prefetch(idx + 8 * home(le32(p + P_HASH), slots))

@@ -1,7 +1,7 @@
 """What every compiled file of the twin needs: the hash, sequence numbers, the other direction's ports.
 
-The trap: compiled integers have a width. All are 64 bit signed, a sequence number is masked where it wraps, and only the
-hash is unsigned, because it multiplies past 64 bits on purpose.
+The trap: compiled integers have a width. All are 64 bit signed, a sequence number is masked where it wraps, and only
+the hash is unsigned, because it multiplies past 64 bits on purpose.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ M32 = 0xFFFFFFFF
 
 
 @inlined
-def mix(word):  # type: ignore[no-untyped-def]
+def mix(word: np.uint64) -> np.uint64:
     """One round of the hash; namesake of reference_room.mix."""
     word = word * MIX_A
     word ^= word >> _S32
@@ -23,7 +23,9 @@ def mix(word):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def hash_words(seed, s0, s1, s2, s3, d0, d1, d2, d3, ports, proto, zone):  # type: ignore[no-untyped-def]
+def hash_words(
+    seed: int, s0: int, s1: int, s2: int, s3: int, d0: int, d1: int, d2: int, d3: int, ports: int, proto: int, zone: int
+) -> int:
     """32 bits of a tuple; ``proto`` is protocol | family << 8. Namesake of reference_room.hash_key."""
     turned = np.uint64(seed)
     if proto >> 8 == 4:
@@ -34,17 +36,17 @@ def hash_words(seed, s0, s1, s2, s3, d0, d1, d2, d3, ports, proto, zone):  # typ
         turned = mix(turned ^ (np.uint64(s2) << _S32 | np.uint64(s3)))
         turned = mix(turned ^ (np.uint64(d2) << _S32 | np.uint64(d3)))
     turned = mix(turned ^ (np.uint64(ports) << _S32 | np.uint64(zone) << _S16 | np.uint64(proto)))
-    return np.int64(turned >> _S32)
+    return np.int64(turned >> _S32)  # type: ignore[return-value]  # compiled, both are one
 
 
 @inlined
-def after(a, b):  # type: ignore[no-untyped-def]
+def after(a: int, b: int) -> bool:
     """Whether sequence number a lies behind b, modulo 2^32."""
     return ((b - a) & 0x80000000) != 0
 
 
 @inlined
-def inverse_ports(proto, ports):  # type: ignore[no-untyped-def]
+def inverse_ports(proto: int, ports: int) -> int:
     """Ports of the other direction, -1 where there is none; ``proto`` without family. Namesake in reference_packet."""
     if proto == 1:
         kind = ports >> 8 & 0xFF
@@ -70,7 +72,7 @@ def inverse_ports(proto, ports):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def hash_row(seed, row, zone):  # type: ignore[no-untyped-def]
+def hash_row(seed: int, row: int, zone: int) -> int:
     """The hash of the tuple that begins a packet's or an entry's row at this address."""
     s0, s1, s2, s3 = le32(row), le32(row + 4), le32(row + 8), le32(row + 12)
     d0, d1, d2, d3 = le32(row + 16), le32(row + 20), le32(row + 24), le32(row + 28)
@@ -78,7 +80,7 @@ def hash_row(seed, row, zone):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def hash_reply(seed, row, zone):  # type: ignore[no-untyped-def]
+def hash_reply(seed: int, row: int, zone: int) -> int:
     """The hash of the other direction's tuple."""
     proto = le32(row + 36)
     ports = inverse_ports(proto & 0xFF, le32(row + 32))

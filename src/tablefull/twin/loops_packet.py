@@ -1,7 +1,7 @@
 """The compiled reader of packets: rows of state.P_* from bytes. Namesake of reference_packet, function by function.
 
-The trap: bytes that were not captured are not there. ``data`` and ``p`` are addresses and nothing takes care of bounds, so
-every read is behind a comparison with what is held.
+The trap: bytes that were not captured are not there. ``data`` and ``p`` are addresses and nothing takes care of
+bounds, so every read is behind a comparison with what is held.
 """
 
 import numpy as np
@@ -31,14 +31,14 @@ FIRST_ONLY = 1 << sctp.CHUNK_COOKIE_ACK | 1 << sctp.CHUNK_COOKIE_ECHO
 
 
 @inlined
-def fold(total):  # type: ignore[no-untyped-def]
+def fold(total: int) -> int:
     """A sum of 16 bit words below 2^32, carries added back."""
     total = (total & 0xFFFF) + (total >> 16)
     return (total & 0xFFFF) + (total >> 16)
 
 
 @inlined
-def ones_sum(data, begin, end, total):  # type: ignore[no-untyped-def]
+def ones_sum(data: int, begin: int, end: int, total: int) -> int:
     """The one's complement sum of 16 bit words from ``begin`` to ``end``, folded."""
     i = data + begin
     stop = data + end
@@ -58,7 +58,7 @@ def ones_sum(data, begin, end, total):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def crc32c(data, begin, end):  # type: ignore[no-untyped-def]
+def crc32c(data: int, begin: int, end: int) -> int:
     """The checksum of an SCTP packet, its checksum field taken as zero."""
     crc = M32
     for i in range(begin, end):
@@ -68,7 +68,7 @@ def crc32c(data, begin, end):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _pseudo(p, proto, length):  # type: ignore[no-untyped-def]
+def _pseudo(p: int, proto: int, length: int) -> int:
     total = proto + length + le32(p + 4 * P_SRC) + le32(p + 4 * P_DST)
     if le32(p + 4 * P_PROTO) >> 8 == 6:
         for word in (1, 2, 3):
@@ -78,7 +78,7 @@ def _pseudo(p, proto, length):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _wrong(data, p, base, held, field, proto, covered, mode):  # type: ignore[no-untyped-def]
+def _wrong(data: int, p: int, base: int, held: int, field: int, proto: int, covered: int, mode: int) -> bool:
     """Whether the Internet checksum fails; ``covered`` bytes of the transport part are summed."""
     length, l4 = le32(p + 4 * P_LENGTH), le32(p + 4 * P_L4)
     if not mode & READ_CHECKSUM or held < length:
@@ -91,7 +91,7 @@ def _wrong(data, p, base, held, field, proto, covered, mode):  # type: ignore[no
 
 
 @compiled
-def skip_extensions(data, base, offset, following, held):  # type: ignore[no-untyped-def]
+def skip_extensions(data: int, base: int, offset: int, following: int, held: int) -> tuple[int, int, bool]:
     """Protocol (-1: none to be found), its offset, whether a fragment header was met."""
     fragment = False
     while following == 0 or following == 43 or following == 44 or following == 51 or following == 59 or following == 60:
@@ -112,7 +112,7 @@ def skip_extensions(data, base, offset, following, held):  # type: ignore[no-unt
 
 
 @inlined
-def tuple_ports(data, base, l4, proto, held):  # type: ignore[no-untyped-def]
+def tuple_ports(data: int, base: int, l4: int, proto: int, held: int) -> int:
     """The protocol's part of the tuple; -1 where the packet is too short for it or refused."""
     room = held - l4
     if proto == 6 or proto == 17 or proto == 136 or proto == 132:
@@ -125,7 +125,7 @@ def tuple_ports(data, base, l4, proto, held):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _options(data, p, begin, end, ack):  # type: ignore[no-untyped-def]
+def _options(data: int, p: int, begin: int, end: int, ack: int) -> None:
     """Scale, SACK permission and the highest edge of the first SACK option, into the row."""
     scale, seen, sack, sacked, i = 0, SEEN, ack, False, begin
     while i < end:
@@ -157,7 +157,7 @@ def _options(data, p, begin, end, ack):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _tcp(data, p, base, held, mode):  # type: ignore[no-untyped-def]
+def _tcp(data: int, p: int, base: int, held: int, mode: int) -> int:
     l4 = le32(p + 4 * P_L4)
     room = le32(p + 4 * P_LENGTH) - l4
     if room < 20:
@@ -192,7 +192,7 @@ def _tcp(data, p, base, held, mode):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _udp(data, p, base, held, mode, lite):  # type: ignore[no-untyped-def]
+def _udp(data: int, p: int, base: int, held: int, mode: int, lite: bool) -> int:
     l4 = le32(p + 4 * P_L4)
     room = le32(p + 4 * P_LENGTH) - l4
     if room < 8:
@@ -210,7 +210,7 @@ def _udp(data, p, base, held, mode, lite):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sctp(data, p, base, held, mode):  # type: ignore[no-untyped-def]
+def _sctp(data: int, p: int, base: int, held: int, mode: int) -> int:
     l4, length = le32(p + 4 * P_L4), le32(p + 4 * P_LENGTH)
     if length - l4 < 12:
         return TRACK | BAD
@@ -240,7 +240,7 @@ def _sctp(data, p, base, held, mode):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _about(data, p, base, offset, held):  # type: ignore[no-untyped-def]
+def _about(data: int, p: int, base: int, offset: int, held: int) -> int:
     """The tuple under which an entry is found that an ICMP error speaks of, into the row."""
     proto = le32(p + 4 * P_PROTO)
     v4 = proto >> 8 == 4
@@ -277,7 +277,7 @@ def _about(data, p, base, offset, held):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _icmp(data, p, base, held, mode, v4):  # type: ignore[no-untyped-def]
+def _icmp(data: int, p: int, base: int, held: int, mode: int, v4: bool) -> int:
     length, l4 = le32(p + 4 * P_LENGTH), le32(p + 4 * P_L4)
     room = min(length, held) - l4
     if room < 8 or _wrong(data, p, base, held, 2, 1 if v4 else 58, length - l4, mode):
@@ -304,7 +304,7 @@ def _icmp(data, p, base, held, mode, v4):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _redirect(data, p, base, l4, room, held):  # type: ignore[no-untyped-def]
+def _redirect(data: int, p: int, base: int, l4: int, room: int, held: int) -> int:
     if room < 40:
         return ICMP_INVALID
     i = base + l4
@@ -320,7 +320,7 @@ def _redirect(data, p, base, l4, room, held):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _transport(data, p, base, held, mode, proto, v4):  # type: ignore[no-untyped-def]
+def _transport(data: int, p: int, base: int, held: int, mode: int, proto: int, v4: bool) -> int:
     if proto == 6:
         ports = tuple_ports(data, base, le32(p + 4 * P_L4), 6, held)
         if ports < 0:
@@ -341,7 +341,7 @@ def _transport(data, p, base, held, mode, proto, v4):  # type: ignore[no-untyped
 
 
 @inlined
-def decode(data, base, captured, wire, flags, mode, seed, zone, p):  # type: ignore[no-untyped-def]
+def decode(data: int, base: int, captured: int, wire: int, flags: int, mode: int, seed: int, zone: int, p: int) -> int:
     """Read one packet into the row at address ``p``; its kind with BAD and CUT. Namesake of reference_packet.decode."""
     if flags & F_SKIP or base < 0:
         return SKIP
@@ -388,7 +388,7 @@ def decode(data, base, captured, wire, flags, mode, seed, zone, p):  # type: ign
 
 
 @compiled
-def _ipv6(data, base, captured, wire, flags, mode, p):  # type: ignore[no-untyped-def]
+def _ipv6(data: int, base: int, captured: int, wire: int, flags: int, mode: int, p: int) -> int:
     if captured < 40:
         return DROPPED
     payload = be16(data + base + 4)

@@ -1,7 +1,8 @@
-"""The compiled SCTP tracker. Namesake of reference_sctp, function by function; the rules and their sources stand there.
+"""The compiled SCTP tracker. Namesake of reference_sctp, function by function; the rules and their sources stand
+there.
 
-The trap: unlike every other protocol it goes through the packet's bytes again, so it takes their address and how many of
-them are there.
+The trap: unlike every other protocol it goes through the packet's bytes again, so it takes their address and how many
+of them are there.
 """
 
 import numpy as np
@@ -19,27 +20,37 @@ STATUS = 4 * at.E_STATUS
 CHUNKS, TAG, LENGTH, L4 = 4 * at.P_CHUNKS, 4 * at.P_TAG, 4 * at.P_LENGTH, 4 * at.P_L4
 C_SCTP = 8 * at.S_SCTP
 CONFIRMED, ASSURED, FAILED = at.CONFIRMED, at.ASSURED, at.SCTP_HEARTBEAT_FAILED
-INIT, INIT_ACK, HEARTBEAT, HEARTBEAT_ACK = sctp.CHUNK_INIT, sctp.CHUNK_INIT_ACK, sctp.CHUNK_HEARTBEAT, sctp.CHUNK_HEARTBEAT_ACK
-ABORT, COMPLETE, ECHO, COOKIE_ACK = sctp.CHUNK_ABORT, sctp.CHUNK_SHUTDOWN_COMPLETE, sctp.CHUNK_COOKIE_ECHO, sctp.CHUNK_COOKIE_ACK
+INIT, INIT_ACK, HEARTBEAT, HEARTBEAT_ACK = (
+    sctp.CHUNK_INIT,
+    sctp.CHUNK_INIT_ACK,
+    sctp.CHUNK_HEARTBEAT,
+    sctp.CHUNK_HEARTBEAT_ACK,
+)
+ABORT, COMPLETE, ECHO, COOKIE_ACK = (
+    sctp.CHUNK_ABORT,
+    sctp.CHUNK_SHUTDOWN_COMPLETE,
+    sctp.CHUNK_COOKIE_ECHO,
+    sctp.CHUNK_COOKIE_ACK,
+)
 SHUTDOWN_ACK, T_BIT, DATA = sctp.CHUNK_SHUTDOWN_ACK, sctp.CHUNK_T, 1 << sctp.CHUNK_DATA
 NONE, CLOSED, ESTABLISHED, REFUSED = sctp.NONE, sctp.CLOSED, sctp.ESTABLISHED, sctp.INVALID
 
 
 @inlined
-def next_state(d, state, kind):  # type: ignore[no-untyped-def]
+def next_state(d: int, state: int, kind: int) -> int:
     """The state after this chunk type; REFUSED where the table refuses it."""
     row = _ROWS[kind]
     return state if row < 0 else _TABLE[d, row, state]
 
 
 @inlined
-def init_tag(data, offset, held):  # type: ignore[no-untyped-def]
+def init_tag(data: int, offset: int, held: int) -> int:
     """The initiate tag of an INIT or INIT ACK chunk; -1 where its header is cut off."""
     return -1 if offset + 20 > held else be32(data + offset + 4)
 
 
 @compiled
-def begin(e, p, data, held):  # type: ignore[no-untyped-def]
+def begin(e: int, p: int, data: int, held: int) -> bool:
     """What a first packet makes of a fresh entry; False where none may begin with it."""
     if le32(p + CHUNKS) & NEVER_FIRST:
         return False
@@ -68,7 +79,7 @@ def begin(e, p, data, held):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _tag_fits(e, d, tag, kind, flags):  # type: ignore[no-untyped-def]
+def _tag_fits(e: int, d: int, tag: int, kind: int, flags: int) -> bool:
     if kind == INIT:
         return tag == 0
     if kind == ABORT or kind == COMPLETE:
@@ -77,7 +88,7 @@ def _tag_fits(e, d, tag, kind, flags):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _heartbeat(e, d, p, kind, ignored):  # type: ignore[no-untyped-def]
+def _heartbeat(e: int, d: int, p: int, kind: int, ignored: bool) -> int:
     """1: believed, 0: let through without a trace, -1: refused."""
     tag, own, flags = le32(p + TAG), le32(e + TAGS + 4 * d), u8(e + SCTP_FLAGS)
     if own == 0:
@@ -101,7 +112,7 @@ def _heartbeat(e, d, p, kind, ignored):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _init(e, d, old, tag):  # type: ignore[no-untyped-def]
+def _init(e: int, d: int, old: int, tag: int) -> None:
     other = 1 - d
     if old == NONE or le32(e + TAGS + 4 * other) != tag:
         if u8(e + INITS + d) and u8(e + INITS + other):
@@ -111,7 +122,7 @@ def _init(e, d, old, tag):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _init_ack(e, d, tag):  # type: ignore[no-untyped-def]
+def _init_ack(e: int, d: int, tag: int) -> bool:
     other = 1 - d
     known, mine, crossed = le32(e + TAGS + 4 * other), u8(e + INITS + d), u8(e + INITS + other)
     if crossed == 0 and known and known != tag:
@@ -123,7 +134,7 @@ def _init_ack(e, d, tag):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def track(e, d, p, data, held, cfg):  # type: ignore[no-untyped-def]
+def track(e: int, d: int, p: int, data: int, held: int, cfg: int) -> int:
     """One packet: an action plus eight times the timeout."""
     tag = le32(p + TAG)
     if le32(p + CHUNKS) & OWN_RULE == 0 and tag != le32(e + TAGS + 4 * d):

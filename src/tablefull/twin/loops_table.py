@@ -1,8 +1,9 @@
 """The compiled table: find, insert, delete, evict, collect. Namesake of reference_room.
 
-The trap: the chains are not lists. Every node (an entry's row and a direction) stands in one open-addressed array that is
-kept *sorted by hash*, so that a kernel's bucket, which is a range of hashes, is a stretch of it: a lookup touches one
-cache line, and whatever goes by buckets walks a few words. A node is hash << 31 | (row * 2 + direction + 1); 0 is empty.
+The trap: the chains are not lists. Every node (an entry's row and a direction) stands in one open-addressed array
+that is kept *sorted by hash*, so that a kernel's bucket, which is a range of hashes, is a stretch of it: a lookup
+touches one cache line, and whatever goes by buckets walks a few words. A node is hash << 31 | (row * 2 + direction +
+1); 0 is empty.
 
 ``ent`` (rows), ``idx`` (nodes), ``cfg`` (settings), ``reg`` (registers), ``cnt`` (counters), ``log`` are addresses.
 """
@@ -15,23 +16,52 @@ from tablefull.twin.eras import BIT
 from tablefull.twin.loops_base import hash_reply, hash_row, inverse_ports
 
 ROW = at.ENTRY_BYTES
-STATUS, ZONES, PORTS, PROTO, DEADLINE = 4 * at.E_STATUS, 4 * at.E_ZONES, 4 * at.E_PORTS, 4 * at.E_PROTO, 8 * at.E_DEADLINE
+STATUS, ZONES, PORTS, PROTO, DEADLINE = (
+    4 * at.E_STATUS,
+    4 * at.E_ZONES,
+    4 * at.E_PORTS,
+    4 * at.E_PROTO,
+    8 * at.E_DEADLINE,
+)
 SERIAL, NEXT_FREE, STATE = 4 * at.E_SERIAL, 4 * at.E_NEXT_FREE, at.B_STATE
 COUNT, PEAK, FREE, USED, ROWS = 8 * at.R_COUNT, 8 * at.R_PEAK, 8 * at.R_FREE, 8 * at.R_USED, 8 * at.R_ROWS
 SLOTS, RANDOM, SEED = 8 * at.R_SLOTS, 8 * at.R_RANDOM, 8 * at.R_SEED
 GC_NEXT, GC_AT, GC_MEAN, GC_WEIGHT = 8 * at.R_GC_NEXT, 8 * at.R_GC_AT, 8 * at.R_GC_MEAN, 8 * at.R_GC_WEIGHT
 GC_START, GC_EARLY, SWEPT = 8 * at.R_GC_START, 8 * at.R_GC_EARLY, 8 * at.R_SWEPT
-LOG_BEGIN, LOG_LEFT, LOG_MISSED, LOG_LINES = 8 * at.R_LOG_BEGIN, 8 * at.R_LOG_LEFT, 8 * at.R_LOG_MISSED, 8 * at.R_LOG_LINES
+LOG_BEGIN, LOG_LEFT, LOG_MISSED, LOG_LINES = (
+    8 * at.R_LOG_BEGIN,
+    8 * at.R_LOG_LEFT,
+    8 * at.R_LOG_MISSED,
+    8 * at.R_LOG_LINES,
+)
 EARLIEST = 8 * at.R_EARLIEST
-C_MAX, C_BUCKETS, C_SWITCHES, C_GC, C_RULE = 8 * at.S_MAX, 8 * at.S_BUCKETS, 8 * at.S_SWITCHES, 8 * at.S_GC, 8 * at.S_EARLY_DROP
+C_MAX, C_BUCKETS, C_SWITCHES, C_GC, C_RULE = (
+    8 * at.S_MAX,
+    8 * at.S_BUCKETS,
+    8 * at.S_SWITCHES,
+    8 * at.S_GC,
+    8 * at.S_EARLY_DROP,
+)
 C_WHOLE, C_COST, C_BURST, C_TICK = 8 * at.S_WHOLE_BUCKET, 8 * at.S_COST_NS, 8 * at.S_BURST, 8 * at.S_TICK_NS
 N_EARLY, N_DELETE = 8 * at.C_EARLY_DROP, 8 * at.C_DELETE
 ASSURED, CONFIRMED, DYING, NAT_CLASH = at.ASSURED, at.CONFIRMED, at.DYING, at.NAT_CLASH
 K_NETLINK, K_CLOSING = BIT["insert-netlink-only"], BIT["early-drop-closing"]
 GC_TIMERS, GC_SLICES_MODE, GC_FIXED = eras.GC_TIMERS, eras.GC_SLICES, eras.GC_FIXED
 OLDEST, NEWEST, EIGHT = eras.DROP_ENTRIES_OLDEST, eras.DROP_ENTRIES_NEWEST, eras.DROP_EIGHT_BUCKETS
-RANGE, SECOND_NS, SLICES, EXPIRED_RATE, WEIGHT = at.EVICTION_RANGE, at.SECOND_NS, at.GC_SLICES, at.GC_EXPIRED_RATE, at.GC_WEIGHT
-LEAST_S, MOST_S, CLAMP_S, FIXED_NS, TIMER_SWEEP_NS = at.GC_LEAST_S, at.GC_MOST_S, at.GC_CLAMP_S, at.GC_FIXED_NS, at.TIMER_SWEEP_NS
+RANGE, SECOND_NS, SLICES, EXPIRED_RATE, WEIGHT = (
+    at.EVICTION_RANGE,
+    at.SECOND_NS,
+    at.GC_SLICES,
+    at.GC_EXPIRED_RATE,
+    at.GC_WEIGHT,
+)
+LEAST_S, MOST_S, CLAMP_S, FIXED_NS, TIMER_SWEEP_NS = (
+    at.GC_LEAST_S,
+    at.GC_MOST_S,
+    at.GC_CLAMP_S,
+    at.GC_FIXED_NS,
+    at.TIMER_SWEEP_NS,
+)
 FIRST_S, NOTHING = at.GC_FIRST_S, at.NOTHING
 FIN_WAIT, CLOSE = tcp.FIN_WAIT, tcp.CLOSE
 SHUTDOWN_SENT, SHUTDOWN_ACK_SENT = sctp.SHUTDOWN_SENT, sctp.SHUTDOWN_ACK_SENT
@@ -41,26 +71,26 @@ FAR_NS = 1 << 62
 
 
 @inlined
-def add(base, field, number):  # type: ignore[no-untyped-def]
+def add(base: int, field: int, number: int) -> None:
     """Add to a 64 bit word."""
     put64(base + field, i64(base + field) + number)
 
 
 @inlined
-def home(hashed, slots):  # type: ignore[no-untyped-def]
+def home(hashed: int, slots: int) -> int:
     """Where a node of this hash stands if nothing is in its way."""
     return hashed * slots >> 32
 
 
 @inlined
-def zone_of(e, d):  # type: ignore[no-untyped-def]
+def zone_of(e: int, d: int) -> int:
     """The zone of one direction of an entry."""
     zones = le32(e + ZONES)
     return zones & 0xFFFF if d else zones >> 16
 
 
 @inlined
-def matches(e, d, p, zones):  # type: ignore[no-untyped-def]
+def matches(e: int, d: int, p: int, zones: int) -> bool:
     """Whether the tuple of this direction of an entry is the packet's, in its zone."""
     proto = le32(p + PROTO)
     if proto != le32(e + PROTO):
@@ -71,13 +101,17 @@ def matches(e, d, p, zones):  # type: ignore[no-untyped-def]
             return False
         return proto >> 8 == 4 or (i64(e + 8) == i64(p + 8) and i64(e + 24) == i64(p + 24))
     same = i64(e) == i64(p + 16) and i64(e + 16) == i64(p)
-    if not same or (le32(e + ZONES) ^ zones) & 0xFFFF or inverse_ports(proto & 0xFF, le32(e + PORTS)) != le32(p + PORTS):
+    if (
+        not same
+        or (le32(e + ZONES) ^ zones) & 0xFFFF
+        or inverse_ports(proto & 0xFF, le32(e + PORTS)) != le32(p + PORTS)
+    ):
         return False
     return proto >> 8 == 4 or (i64(e + 8) == i64(p + 24) and i64(e + 24) == i64(p + 8))
 
 
 @inlined
-def find(ent, idx, slots, p, hashed, zones, now_ns):  # type: ignore[no-untyped-def]
+def find(ent: int, idx: int, slots: int, p: int, hashed: int, zones: int, now_ns: int) -> int:
     """The node (row * 2 + direction) of a live entry under this hash, or NOTHING."""
     place = home(hashed, slots)
     while True:
@@ -93,7 +127,7 @@ def find(ent, idx, slots, p, hashed, zones, now_ns):  # type: ignore[no-untyped-
 
 
 @inlined
-def insert_node(idx, slots, hashed, number):  # type: ignore[no-untyped-def]
+def insert_node(idx: int, slots: int, hashed: int, number: int) -> None:
     """Put a node into its place among the sorted."""
     place = home(hashed, slots)
     node = i64(idx + 8 * place)
@@ -109,7 +143,7 @@ def insert_node(idx, slots, hashed, number):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def remove_node(idx, slots, hashed, number):  # type: ignore[no-untyped-def]
+def remove_node(idx: int, slots: int, hashed: int, number: int) -> None:
     """Take a node out; those that stood behind only because of it move up."""
     wanted = hashed << NODE_BITS | number + 1
     place = home(hashed, slots)
@@ -125,7 +159,7 @@ def remove_node(idx, slots, hashed, number):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def delete(ent, idx, cfg, reg, cnt, row):  # type: ignore[no-untyped-def]
+def delete(ent: int, idx: int, cfg: int, reg: int, cnt: int, row: int) -> None:
     """Take a confirmed entry out of the table."""
     e, slots, seed = ent + ROW * row, i64(reg + SLOTS), i64(reg + SEED)
     if le32(e + STATUS) & NAT_CLASH == 0:
@@ -140,7 +174,7 @@ def delete(ent, idx, cfg, reg, cnt, row):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def take_row(reg, ent):  # type: ignore[no-untyped-def]
+def take_row(reg: int, ent: int) -> int:
     """A free row: the last one given back, else a fresh one. There is one (the engine sees to it)."""
     row = i64(reg + FREE)
     if row != NOTHING:
@@ -152,13 +186,13 @@ def take_row(reg, ent):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def first_hash(bucket, buckets):  # type: ignore[no-untyped-def]
+def first_hash(bucket: int, buckets: int) -> int:
     """The lowest hash of a bucket."""
     return ((bucket << 32) + buckets - 1) // buckets
 
 
 @inlined
-def chain_length(idx, slots, hashed, buckets):  # type: ignore[no-untyped-def]
+def chain_length(idx: int, slots: int, hashed: int, buckets: int) -> int:
     """How many nodes hang in the bucket of a hash."""
     bucket = hashed * buckets >> 32
     low, high = first_hash(bucket, buckets), first_hash(bucket + 1, buckets)
@@ -178,7 +212,7 @@ def chain_length(idx, slots, hashed, buckets):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def collect_chain(ent, idx, cfg, reg, cnt, hashed, now_ns):  # type: ignore[no-untyped-def]
+def collect_chain(ent: int, idx: int, cfg: int, reg: int, cnt: int, hashed: int, now_ns: int) -> None:
     """Delete the expired entries of one bucket."""
     buckets, slots = i64(cfg + C_BUCKETS), i64(reg + SLOTS)
     bucket = hashed * buckets >> 32
@@ -202,7 +236,7 @@ def collect_chain(ent, idx, cfg, reg, cnt, hashed, now_ns):  # type: ignore[no-u
 
 
 @compiled
-def _drop_bucket(ent, idx, cfg, reg, cnt, bucket, now_ns):  # type: ignore[no-untyped-def]
+def _drop_bucket(ent: int, idx: int, cfg: int, reg: int, cnt: int, bucket: int, now_ns: int) -> int:
     """Evict from one bucket what is not ASSURED; how many went."""
     buckets, slots = i64(cfg + C_BUCKETS), i64(reg + SLOTS)
     low, high = first_hash(bucket, buckets), first_hash(bucket + 1, buckets)
@@ -236,7 +270,7 @@ def _drop_bucket(ent, idx, cfg, reg, cnt, bucket, now_ns):  # type: ignore[no-un
 
 
 @compiled
-def _drop_one(ent, idx, cfg, reg, cnt, bucket, now_ns):  # type: ignore[no-untyped-def]
+def _drop_one(ent: int, idx: int, cfg: int, reg: int, cnt: int, bucket: int, now_ns: int) -> int:
     """To 4.6: walk on until eight entries were seen; one of the chain in which one may go."""
     buckets, slots, rule = i64(cfg + C_BUCKETS), i64(reg + SLOTS), i64(cfg + C_RULE)
     seen = 0
@@ -271,7 +305,7 @@ def _drop_one(ent, idx, cfg, reg, cnt, bucket, now_ns):  # type: ignore[no-untyp
 
 
 @compiled
-def early_drop(ent, idx, cfg, reg, cnt, hashed, now_ns):  # type: ignore[no-untyped-def]
+def early_drop(ent: int, idx: int, cfg: int, reg: int, cnt: int, hashed: int, now_ns: int) -> bool:
     """Evict entries that are not ASSURED, near the chain where the new one would hang."""
     buckets, rule = i64(cfg + C_BUCKETS), i64(cfg + C_RULE)
     bucket = hashed * buckets >> 32
@@ -289,7 +323,7 @@ def early_drop(ent, idx, cfg, reg, cnt, hashed, now_ns):  # type: ignore[no-unty
 
 
 @compiled
-def warn(cfg, reg, log, now_ns):  # type: ignore[no-untyped-def]
+def warn(cfg: int, reg: int, log: int, now_ns: int) -> None:
     """The table-full line through the kernel's rate limit."""
     interval, lines = i64(cfg + C_COST), i64(reg + LOG_LINES)
     if lines + 2 > LOG_ROOM:
@@ -321,7 +355,7 @@ def warn(cfg, reg, log, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def take_place(ent, idx, cfg, reg, cnt, log, hashed, now_ns):  # type: ignore[no-untyped-def]
+def take_place(ent: int, idx: int, cfg: int, reg: int, cnt: int, log: int, hashed: int, now_ns: int) -> bool:
     """Count one more entry; at the limit evict for it, or log and refuse."""
     limit, count = i64(cfg + C_MAX), i64(reg + COUNT)
     if limit and count >= limit:
@@ -341,7 +375,7 @@ def take_place(ent, idx, cfg, reg, cnt, log, hashed, now_ns):  # type: ignore[no
 
 
 @compiled
-def sweep(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
+def sweep(ent: int, idx: int, cfg: int, reg: int, cnt: int, now_ns: int) -> None:
     """Remove everything whose time is up."""
     put64(reg + SWEPT, now_ns)
     for row in range(i64(reg + USED)):
@@ -351,7 +385,7 @@ def sweep(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _evicts(e, cfg, reg):  # type: ignore[no-untyped-def]
+def _evicts(e: int, cfg: int, reg: int) -> bool:
     if i64(reg + GC_EARLY) == 0 or i64(cfg + C_SWITCHES) & K_CLOSING == 0:
         return False
     threshold = i64(cfg + C_MAX) // 100 * 95
@@ -366,7 +400,7 @@ def _evicts(e, cfg, reg):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _slice(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
+def _slice(ent: int, idx: int, cfg: int, reg: int, cnt: int, now_ns: int) -> None:
     """4.9 to 5.14: a 128th of the table a run."""
     used, first = i64(reg + USED), i64(reg + GC_AT)
     size = (used + SLICES - 1) // SLICES
@@ -388,13 +422,13 @@ def _slice(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _truncated(a, b):  # type: ignore[no-untyped-def]
+def _truncated(a: int, b: int) -> int:
     """Division towards zero, as C has it."""
     return a // b if a >= 0 else -(-a // b)
 
 
 @compiled
-def _pass(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
+def _pass(ent: int, idx: int, cfg: int, reg: int, cnt: int, now_ns: int) -> None:
     """5.15 on: the whole table, until so many were expired that the next tick must go on."""
     tick = i64(cfg + C_TICK)
     hz = SECOND_NS // tick
@@ -448,7 +482,7 @@ def _pass(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def collect(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
+def collect(ent: int, idx: int, cfg: int, reg: int, cnt: int, now_ns: int) -> None:
     """Let the collector run as often as it would have until now."""
     if i64(reg + GC_NEXT) == NOTHING:
         put64(reg + GC_NEXT, now_ns + FIRST_S * SECOND_NS)
@@ -464,7 +498,7 @@ def collect(ent, idx, cfg, reg, cnt, now_ns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def rebuild(old, old_slots, old_end, new, slots):  # type: ignore[no-untyped-def]
+def rebuild(old: int, old_slots: int, old_end: int, new: int, slots: int) -> int:
     """Move the sorted nodes into a larger array; where the last of them stands."""
     place = -1
     for at_old in range(old_end):

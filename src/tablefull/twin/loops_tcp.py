@@ -28,8 +28,17 @@ SEEN_REPLY, ASSURED, FIXED = at.SEEN_REPLY, at.ASSURED, at.FIXED_TIMEOUT
 C_SWITCHES, C_LOOSE, C_LIBERAL, C_IGNORE_RST = 8 * at.S_SWITCHES, 8 * at.S_LOOSE, 8 * at.S_LIBERAL, 8 * at.S_IGNORE_RST
 C_RETRANS, C_UNACK, C_MAX_RETRANS, C_TCP = 8 * at.S_RETRANS, 8 * at.S_UNACK, 8 * at.S_MAX_RETRANS, 8 * at.S_TCP
 K_UNACK_CAP, K_CHALLENGE, K_ZERO = BIT["unack-cap"], BIT["challenge-ack-last-ack"], BIT["window-zero-timeout"]
-K_SIMULTANEOUS, K_INEXACT, K_5_14 = BIT["simultaneous-open-fix"], BIT["inexact-rst-keeps-state"], BIT["ignore-invalid-rst"]
-K_REINIT, K_LIBERAL, K_OVERSHOOT, K_OLD = BIT["reinit-on-syn"], BIT["liberal-kept"], BIT["overshoot"], BIT["ignore-old-data"]
+K_SIMULTANEOUS, K_INEXACT, K_5_14 = (
+    BIT["simultaneous-open-fix"],
+    BIT["inexact-rst-keeps-state"],
+    BIT["ignore-invalid-rst"],
+)
+K_REINIT, K_LIBERAL, K_OVERSHOOT, K_OLD = (
+    BIT["reinit-on-syn"],
+    BIT["liberal-kept"],
+    BIT["overshoot"],
+    BIT["ignore-old-data"],
+)
 K_AFTER_CHALLENGE, K_WSCALE, K_OTHER = BIT["rst-after-challenge"], BIT["wscale-on-reply"], BIT["rst-other-direction"]
 SYN, SYNACK, FIN, ACK_ONLY, RST = tcp.SYN, tcp.SYNACK, tcp.FIN, tcp.ACK, tcp.RST
 SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT = tcp.SYN_SENT, tcp.SYN_RECV, tcp.ESTABLISHED, tcp.FIN_WAIT
@@ -45,7 +54,7 @@ WINDOW_ACCEPT, WINDOW_IGNORE, WINDOW_INVALID = 0, 1, 2
 
 
 @inlined
-def take_options(e, d, p, switches):  # type: ignore[no-untyped-def]
+def take_options(e: int, d: int, p: int, switches: int) -> None:
     """A side's scale and SACK permission from the options of a SYN."""
     options = le32(p + OPTIONS)
     if options == 0:
@@ -61,7 +70,7 @@ def take_options(e, d, p, switches):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def begin(e, p, cfg, table):  # type: ignore[no-untyped-def]
+def begin(e: int, p: int, cfg: int, table: int) -> bool:
     """What a first segment makes of a fresh entry; False where none may begin with it."""
     window = le32(p + WINDOW)
     opens = u8(table + 10 * (window >> 16 & 0xFF))
@@ -85,7 +94,7 @@ def begin(e, p, cfg, table):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def track(e, d, p, cfg, table):  # type: ignore[no-untyped-def]
+def track(e: int, d: int, p: int, cfg: int, table: int) -> int:
     """One segment: an action plus eight times the timeout."""
     switches = i64(cfg + C_SWITCHES)
     old, kind = u8(e + STATE), le32(p + WINDOW) >> 16 & 0xFF
@@ -106,7 +115,7 @@ def track(e, d, p, cfg, table):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _unusual(e, d, p, cfg, switches, old, new, kind):  # type: ignore[no-untyped-def]
+def _unusual(e: int, d: int, p: int, cfg: int, switches: int, old: int, new: int, kind: int) -> int:
     """What decides before the window: minus an action minus one, or the states and the check to make, packed."""
     if new == SYN_SENT and old >= TIME_WAIT:
         closed = (u8(e + FLAGS) | u8(e + FLAGS + 1)) & S_CLOSE
@@ -146,7 +155,7 @@ def _unusual(e, d, p, cfg, switches, old, new, kind):  # type: ignore[no-untyped
 
 
 @inlined
-def _resync(e, d, opener, switches):  # type: ignore[no-untyped-def]
+def _resync(e: int, d: int, opener: int, switches: int) -> None:
     side = e + SIDES + SIDE * opener
     end, window = le32(e + LAST_END), le16(e + LAST_WIN)
     put32(side, end)
@@ -164,7 +173,7 @@ def _resync(e, d, opener, switches):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _remember(e, d, p, old, kind):  # type: ignore[no-untyped-def]
+def _remember(e: int, d: int, p: int, old: int, kind: int) -> None:
     put8(e + LAST_KIND, kind)
     put8(e + LAST_DIR, d)
     put32(e + LAST_SEQ, le32(p + SEQ))
@@ -187,7 +196,7 @@ def _remember(e, d, p, old, kind):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _reset(e, d, p, cfg, switches, old):  # type: ignore[no-untyped-def]
+def _reset(e: int, d: int, p: int, cfg: int, switches: int, old: int) -> int:
     """How far a RST is believed; 16 more where the state stays as it was."""
     later = switches & K_5_14 != 0
     if later and (FIN_WAIT <= old <= CLOSE):
@@ -219,7 +228,7 @@ def _reset(e, d, p, cfg, switches, old):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _learn_side(e, d, p, switches):  # type: ignore[no-untyped-def]
+def _learn_side(e: int, d: int, p: int, switches: int) -> None:
     side, end = e + SIDES + SIDE * d, le32(p + END)
     put32(side, end)
     put32(side + MAXEND, end)
@@ -232,7 +241,7 @@ def _learn_side(e, d, p, switches):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _first_of_side(e, d, p, sack, switches):  # type: ignore[no-untyped-def]
+def _first_of_side(e: int, d: int, p: int, sack: int, switches: int) -> bool:
     """A side that was not seen yet; True where its segment is let through at once (both open at the same time)."""
     window = le32(p + WINDOW)
     if window >> 24 & F_SYN:
@@ -253,7 +262,7 @@ def _first_of_side(e, d, p, sack, switches):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _begins_again(e, d, p, state, switches):  # type: ignore[no-untyped-def]
+def _begins_again(e: int, d: int, p: int, state: int, switches: int) -> bool:
     """A side starts over; True where its segment is let through at once."""
     flags = le32(p + WINDOW) >> 24
     if not after(le32(p + END), le32(e + SIDES + SIDE * d)):
@@ -273,7 +282,7 @@ def _begins_again(e, d, p, state, switches):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def in_window(e, d, p, cfg, switches):  # type: ignore[no-untyped-def]
+def in_window(e: int, d: int, p: int, cfg: int, switches: int) -> int:
     """Whether a segment fits what both sides sent and allowed; moves their marks where it does."""
     sender, receiver = e + SIDES + SIDE * d, e + SIDES + SIDE * (1 - d)
     packed = le32(p + WINDOW)
@@ -337,7 +346,7 @@ def in_window(e, d, p, cfg, switches):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _bounds(e, d, sender, receiver, seq, end, sack, switches):  # type: ignore[no-untyped-def]
+def _bounds(e: int, d: int, sender: int, receiver: int, seq: int, end: int, sack: int, switches: int) -> int:
     """The four bounds in the kernel's order; reached only where one of them may not hold."""
     old = WINDOW_IGNORE if switches & K_OLD else WINDOW_INVALID
     sender_end, receiver_end, receiver_maxwin = le32(sender), le32(receiver), le32(receiver + MAXWIN)
@@ -361,7 +370,7 @@ def _bounds(e, d, sender, receiver, seq, end, sack, switches):  # type: ignore[n
 
 
 @inlined
-def _commit(e, d, p, cfg, switches, old, new, kind):  # type: ignore[no-untyped-def]
+def _commit(e: int, d: int, p: int, cfg: int, switches: int, old: int, new: int, kind: int) -> int:
     """A believed segment moves the state; which timeout holds depends on what is still unanswered."""
     put8(e + LAST_KIND, kind)
     put8(e + LAST_DIR, d)
@@ -394,7 +403,7 @@ def _commit(e, d, p, cfg, switches, old, new, kind):  # type: ignore[no-untyped-
 
 
 @compiled
-def shorten(e, d, kind, now_ns, cfg):  # type: ignore[no-untyped-def]
+def shorten(e: int, d: int, kind: int, now_ns: int, cfg: int) -> None:
     """After a FIN or RST outside the window from either side, an assured entry waits no longer than for an ACK."""
     status = le32(e + STATUS)
     if status & ASSURED == 0 or status & FIXED or (kind != RST and kind != FIN):

@@ -1,8 +1,9 @@
 """Connection tracking in plain Python: what a packet is to the table, and what it leaves in it. The definition.
 
 The trap: the order of things. The place for a new entry is taken before the packet is judged, so at a full table even
-garbage is dropped; the reply bit is set after the tracker has run; expired entries stay counted until somebody walks over
-them. ``loops.py`` does the same over arrays and must agree on every input, and this file is graded by the kernel.
+garbage is dropped; the reply bit is set after the tracker has run; expired entries stay counted until somebody walks
+over them. ``loops.py`` does the same over arrays and must agree on every input, and this file is graded by the
+kernel.
 
 Read beside KERNEL.md 4 and 8. [core, udp, icmp, gre 6.12 read; measured on 6.18.44]
 """

@@ -1,7 +1,7 @@
 """An entry as the plain twin holds it, and what a tracker may say of a packet.
 
-The trap: an entry begins with a *relative* deadline. Only when its packet leaves the host (or reaches a socket) does the
-entry enter the table, and the deadline becomes absolute; a packet that a rule drops leaves nothing behind.
+The trap: an entry begins with a *relative* deadline. Only when its packet leaves the host (or reaches a socket) does
+the entry enter the table, and the deadline becomes absolute; a packet that a rule drops leaves nothing behind.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,8 @@
 """What connection tracking reads from a packet: its tuple, what TCP and SCTP need, and whether it is believed.
 
-The trap: what refuses a packet matters as much as that it is refused. One that yields no tuple costs nothing; one with a
-bad checksum or impossible flags is refused only after an entry was found or allocated, so that at a full table it is
-dropped, not merely INVALID; a bad ICMP message never reaches the table at all. The kind says which.
+The trap: what refuses a packet matters as much as that it is refused. One that yields no tuple costs nothing; one
+with a bad checksum or impossible flags is refused only after an entry was found or allocated, so that at a full table
+it is dropped, not merely INVALID; a bad ICMP message never reaches the table at all. The kind says which.
 
 This is the definition; ``loops_packet.py`` does the same for arrays. [core, tcp, udp, icmp, icmpv6, sctp, gre 6.12;
 measured on 6.18.44]

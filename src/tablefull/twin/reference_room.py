@@ -1,8 +1,8 @@
 """The table itself: chains of a keyed hash, the limit, who is evicted, when the expired leave, and what is logged.
 
 The trap: an entry hangs in two chains, and everything that goes by chains (eviction, the refusal of long ones, what a
-lookup collects in passing) meets it in either. The kernel's key is random, so a twin cannot say *which* entry is evicted,
-only by which rule; its own hash is as even as the kernel's.
+lookup collects in passing) meets it in either. The kernel's key is random, so a twin cannot say *which* entry is
+evicted, only by which rule; its own hash is as even as the kernel's.
 
 [core 6.12: early_drop, gc_worker, __nf_conntrack_confirm, nf_ct_resolve_clash; older rules from KERNEL.md 4]
 """
@@ -66,8 +66,6 @@ class Room:
         self.gc_next = self.gc_start = self.swept = 0
         self.gc_at = self.gc_mean = self.gc_weight = 0
         self.gc_early = False
-
-    # --- time ---------------------------------------------------------------------------------------------------------------
 
     def turn_to(self, now_ns: int) -> int:
         """Let the collector run as often as it would have until now; the time it is, which never runs backwards."""
@@ -164,8 +162,6 @@ class Room:
         if proto == TCP:
             return entry.state in tcp.CLOSING
         return proto == SCTP and entry.state in sctp.CLOSING
-
-    # --- chains -------------------------------------------------------------------------------------------------------------
 
     def bucket(self, hashed: int) -> int:
         """Which chain a hash belongs to."""
@@ -278,14 +274,12 @@ class Room:
         self.counters[at.C_CLASH_RESOLVE if self.era.has("clash-column") else at.C_INSERT_FAILED] += 1
         return True
 
-    # --- the limit ----------------------------------------------------------------------------------------------------------
-
     def take_place(self, now_ns: int, key: Key) -> bool:
         """Count one more entry; at the limit evict for it, or log and refuse."""
         limit = self.settings[at.S_MAX]
-        if self.settings[at.S_GC] == eras.GC_TIMERS and limit and self.count >= limit:
-            if now_ns - self.swept >= at.TIMER_SWEEP_NS:
-                self.sweep(now_ns)
+        timers = self.settings[at.S_GC] == eras.GC_TIMERS
+        if timers and limit and self.count >= limit and now_ns - self.swept >= at.TIMER_SWEEP_NS:
+            self.sweep(now_ns)
         self.count += 1
         if limit and self.count > limit and not self._early_drop(now_ns, key):
             self.gc_early = True
@@ -335,8 +329,6 @@ class Room:
             if not self.chains:
                 return False
         return False
-
-    # --- the log ------------------------------------------------------------------------------------------------------------
 
     def _warn(self, now_ns: int) -> None:
         """The table-full line through the kernel's rate limit: a burst in a window, then only counted. [ratelimit]"""

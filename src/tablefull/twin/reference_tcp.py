@@ -1,10 +1,12 @@
 """What the TCP tracker does with one segment of an entry, rule by rule in the kernel's order.
 
-The trap: most of what decides is not in the state table. A SYN that the table ignores is remembered, and the answer to it
-may bring the entry back in step; a RST is believed only as far as its sequence number shows; and a segment outside the
-window is either let through without a trace or cut from its entry. Deadline and counters move only at the very end.
+The trap: most of what decides is not in the state table. A SYN that the table ignores is remembered, and the answer
+to it may bring the entry back in step; a RST is believed only as far as its sequence number shows; and a segment
+outside the window is either let through without a trace or cut from its entry. Deadline and counters move only at the
+very end.
 
-This is the definition; ``loops_tcp.py`` does the same for arrays. [tcp 6.12 read; measured on 6.18.44; KERNEL.md 8.4, 8.5]
+This is the definition; ``loops_tcp.py`` does the same for arrays. [tcp 6.12 read; measured on 6.18.44; KERNEL.md 8.4,
+8.5]
 """
 
 from tablefull.kernel import tcp
@@ -157,9 +159,7 @@ def _is_challenge_ack(entry: Entry, direction: int, packet: Packet, old: int, er
     )
 
 
-def _reset(
-    entry: Entry, direction: int, packet: Packet, old: int, settings: list[int], era: Era
-) -> tuple[int, int]:
+def _reset(entry: Entry, direction: int, packet: Packet, old: int, settings: list[int], era: Era) -> tuple[int, int]:
     """How far a RST is believed: whether its window is checked, skipped or it is refused; and the state it leads to."""
     later = era.has("ignore-invalid-rst")
     if later and old in tcp.CLOSING:
@@ -315,9 +315,7 @@ def _count_repeats(entry: Entry, direction: int, seq: int, ack: int, end: int, w
         entry.retrans = 0
 
 
-def _commit(
-    entry: Entry, direction: int, packet: Packet, old: int, new: int, settings: list[int], era: Era
-) -> Result:
+def _commit(entry: Entry, direction: int, packet: Packet, old: int, new: int, settings: list[int], era: Era) -> Result:
     """A believed segment moves the state; which timeout holds depends on what is still unanswered."""
     kind = packet.segment
     entry.last_kind, entry.last_dir, entry.state = kind, direction, new
@@ -338,9 +336,8 @@ def _commit(
 
 def _timeout(entry: Entry, new: int, kind: int, settings: list[int], era: Era) -> int:
     usual = settings[at.S_TCP + new]
-    if entry.retrans >= settings[at.S_MAX_RETRANS]:
-        if usual > settings[at.S_RETRANS]:
-            return settings[at.S_RETRANS]
+    if entry.retrans >= settings[at.S_MAX_RETRANS] and usual > settings[at.S_RETRANS]:
+        return settings[at.S_RETRANS]
     if kind == tcp.RST and era.has("inexact-rst-keeps-state"):
         return settings[at.S_TCP + tcp.CLOSE]
     if (entry.sides[0].flags | entry.sides[1].flags) & tcp.SIDE_UNACKED and usual > settings[at.S_UNACK]:

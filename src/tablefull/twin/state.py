@@ -1,9 +1,10 @@
-"""Where everything of a twin stands: the columns of an entry, of a decoded packet, of the settings and of the registers.
+"""Where everything of a twin stands: the columns of an entry, of a decoded packet, of the settings and of the
+registers.
 
-The trap: one entry must fit two cache lines (128 bytes), because the loop is as fast as memory is. The first line holds
-what a lookup compares and what says whether the entry still lives, the second what TCP remembers. Three views of the
-same memory (32 bit words, bytes, 64 bit words) give each field its width; a column is counted in the view that the
-comment beside it names.
+The trap: one entry must fit two cache lines (128 bytes), because the loop is as fast as memory is. The first line
+holds what a lookup compares and what says whether the entry still lives, the second what TCP remembers. Three views
+of the same memory (32 bit words, bytes, 64 bit words) give each field its width; a column is counted in the view that
+the comment beside it names.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from tablefull.twin import eras
 M32 = 0xFFFFFFFF
 SECOND_NS = 1_000_000_000
 
-# --- an entry: 32 words of 32 bits -----------------------------------------------------------------------------------
+# An entry: 32 words of 32 bits.
 ENTRY_BYTES = 128
 ENTRY_WORDS = ENTRY_BYTES // 4
 # First cache line (words). The original tuple; the reply tuple is its inverse, since the twin translates no address.
@@ -42,11 +43,11 @@ B_INIT = 96  # one byte a side
 B_SCTP_FLAGS = 98
 SCTP_HEARTBEAT_FAILED = 1
 
-# --- status bits [nf_conntrack_common.h] --------------------------------------------------------------------------------
+# Status bits [nf_conntrack_common.h].
 EXPECTED, SEEN_REPLY, ASSURED, CONFIRMED = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 DYING, FIXED_TIMEOUT, NAT_CLASH = 1 << 9, 1 << 10, 1 << 12
 
-# --- a decoded packet: 22 words of 32 bits --------------------------------------------------------------------------
+# A decoded packet: 22 words of 32 bits.
 PACKET_WORDS = 22
 P_SRC, P_DST, P_PORTS, P_PROTO = 0, 4, 8, 9
 P_KIND = 10  # one of KIND_*, | P_BAD* bits
@@ -80,13 +81,13 @@ FLAG_UNTRACKED, FLAG_SKIP, FLAG_REFUSED, FLAG_WHOLE = 1, 2, 4, 8
 
 OPTION_SEEN, OPTION_SCALE, OPTION_SACK = 0x01, 0x02, 0x04
 
-# --- verdicts -------------------------------------------------------------------------------------------------------------
+# Verdicts.
 STATES = ("new", "established", "related", "invalid", "untracked", "dropped")
 NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED, DROPPED = range(6)
 DIRECTIONS = ("original", "reply")
 NO_DIRECTION = 255
 
-# --- counters, by their uapi names ------------------------------------------------------------------------------------------
+# Counters, by their uapi names.
 COUNTERS = (
     *("found", "invalid", "insert", "insert_failed", "drop", "early_drop", "error", "search_restart"),
     *("clash_resolve", "chain_toolong", "searched", "new", "ignore", "delete", "delete_list"),
@@ -94,23 +95,25 @@ COUNTERS = (
 C_FOUND, C_INVALID, C_INSERT, C_INSERT_FAILED, C_DROP, C_EARLY_DROP, C_ERROR, C_SEARCH_RESTART = range(8)
 C_CLASH_RESOLVE, C_CHAIN_TOOLONG, C_SEARCHED, C_NEW, C_IGNORE, C_DELETE, C_DELETE_LIST = range(8, 15)
 
-# --- settings: one 64 bit word each, timeouts in nanoseconds -----------------------------------------------------------------
+# Settings: one 64 bit word each, timeouts in nanoseconds.
 S_TCP = 0  # ten words, by state
 S_RETRANS, S_UNACK = 10, 11
 S_UDP, S_UDP_STREAM, S_UDPLITE, S_UDPLITE_STREAM, S_ICMP, S_ICMPV6, S_GENERIC, S_GRE, S_GRE_STREAM = range(12, 21)
 S_SCTP = 21  # nine words, by state
 S_LOOSE, S_LIBERAL, S_IGNORE_RST, S_MAX_RETRANS, S_ACCT, S_CHECKSUM, S_MAX, S_BUCKETS = range(30, 38)
-S_SWITCHES, S_GC, S_EARLY_DROP, S_WHOLE_BUCKET, S_COST_NS, S_BURST, S_TICK_NS, S_CHAIN_LEAST, S_CHAIN_SPAN = range(38, 47)
+S_SWITCHES, S_GC, S_EARLY_DROP, S_WHOLE_BUCKET, S_COST_NS, S_BURST, S_TICK_NS, S_CHAIN_LEAST, S_CHAIN_SPAN = range(
+    38, 47
+)
 SETTINGS_WORDS = 48
 
-# --- registers: what moves beside the entries ---------------------------------------------------------------------------------
+# Registers: what moves beside the entries.
 R_COUNT, R_PEAK, R_FREE, R_USED, R_ROWS, R_SLOTS, R_SERIAL, R_RANDOM, R_SEED = range(9)
 R_NOW, R_GC_NEXT, R_GC_AT, R_GC_MEAN, R_GC_WEIGHT, R_GC_START, R_GC_EARLY, R_GC_EXPIRED = range(9, 17)
 R_LOG_BEGIN, R_LOG_LEFT, R_LOG_MISSED, R_LOG_LINES, R_LIVE_NODES, R_EARLIEST, R_SWEPT = range(17, 24)
 REGISTERS = 24
 NOTHING = -1
 
-# --- the collector, in ticks and numbers of its own [core 6.18: gc_worker] -----------------------------------------------------
+# The collector, in ticks and numbers of its own [core 6.18: gc_worker].
 GC_FIRST_S = 1
 GC_LEAST_S, GC_MOST_S, GC_CLAMP_S = 1, 60, 300
 GC_WEIGHT = 100
@@ -212,7 +215,7 @@ def compile_settings(era: eras.Era, given: Mapping[str, object]) -> list[int]:
     row = [0] * SETTINGS_WORDS
     for name, column in (TIMEOUTS | _UDPLITE).items():
         row[column] = (timeouts.default_s(name, era.kernel).value or 0) * SECOND_NS
-    for name, (column, default, _, _) in _NUMBERS.items():
+    for column, default, _, _ in _NUMBERS.values():
         row[column] = default
     row[S_BUCKETS], row[S_MAX] = _host_of(era)
     if not era.has("ignore-invalid-rst"):
@@ -241,13 +244,17 @@ def _set(row: list[int], era: eras.Era, raw: str, value: object) -> None:
         column, _, least, most = _NUMBERS[name]
         row[column] = _number(name, value, least, most)
     elif name == "nf_conntrack_count":
-        raise UsageError("nf_conntrack_count is what the kernel counts and cannot be set; nf_conntrack_max is the limit")
+        raise UsageError(
+            "nf_conntrack_count is what the kernel counts and cannot be set; nf_conntrack_max is the limit"
+        )
     elif name not in _SILENT:
         from difflib import get_close_matches
 
         known = [*columns, *_NUMBERS, *_SILENT]
         close = get_close_matches(name, known, n=2)
-        raise UsageError(f"{raw} is no setting the twin knows{'; did you mean ' + ' or '.join(close) + '?' if close else ''}")
+        raise UsageError(
+            f"{raw} is no setting the twin knows{'; did you mean ' + ' or '.join(close) + '?' if close else ''}"
+        )
     if name != "nf_conntrack_tcp_timeout_syn_sent2" and sysctls.exists(name, era.kernel).value is False:
         raise UsageError(f"{name} does not exist on Linux {era.kernel.release}")
 

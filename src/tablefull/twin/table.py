@@ -1,11 +1,11 @@
 """``Twin``: connection tracking as a library. Packets and settings in; verdicts, entries, counters and the log out.
 
-The trap: one object, two engines. ``loops`` is compiled and fast, ``reference`` is plain and the definition; they agree on
-every input, so which one runs is a matter of speed alone.
+The trap: one object, two engines. ``loops`` is compiled and fast, ``reference`` is plain and the definition; they agree
+on every input, so which one runs is a matter of speed alone.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,37 @@ from tablefull.twin.engine_reference import ReferenceEngine
 from tablefull.twin.fragments import Fragments
 
 Engine = Literal["loops", "reference"]
+Column = npt.NDArray[np.int64]
+
+
+class _Engine(Protocol):
+    """What both engines offer; see ReferenceEngine."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def peak(self) -> int: ...
+    def run(
+        self,
+        time_ns: Column,
+        data: npt.NDArray[np.uint8],
+        start: Column,
+        captured: Column,
+        wire: Column,
+        flags: npt.NDArray[np.uint8],
+        zones: tuple[int, int],
+        offloaded: bool,
+        first: int,
+        states: npt.NDArray[np.uint8],
+        directions: npt.NDArray[np.uint8],
+    ) -> int: ...
+    def turn_to(self, now_ns: int) -> None: ...
+    def counters(self) -> list[int]: ...
+    def log(self) -> list[tuple[int, int]]: ...
+    def bytes_used(self) -> int: ...
+    def listed(self, now_ns: int) -> Iterator[listing.Listed]: ...
+
+
 _SHOWN = (
     *("found", "invalid", "insert", "insert_failed", "drop", "early_drop", "error", "search_restart"),
     *("clash_resolve", "chain_toolong"),
@@ -26,7 +57,7 @@ _SHOWN = (
 
 
 class Verdict(NamedTuple):
-    """What a packet is to the rules: ``state`` of state.STATES, ``direction`` original or reply, None without an entry."""
+    """What a packet is to the rules: ``state`` of state.STATES, ``direction`` None where it has no entry."""
 
     state: str
     direction: str | None
@@ -51,8 +82,8 @@ class Twin:
     """One namespace of one kernel.
 
     ``kernel``: a series (``6.18``, ``5.15``) or a release string. ``settings``: sysctls by name, with or without
-    ``net.netfilter.``. ``seed``: of the hash and of the random chain limit. ``netns``: the inode number in the log lines
-    of a namespace that is not the first. UsageError for a kernel or a setting that cannot be.
+    ``net.netfilter.``. ``seed``: of the hash and of the random chain limit. ``netns``: the inode number in the log
+    lines of a namespace that is not the first. UsageError for a kernel or a setting that cannot be.
     """
 
     def __init__(
