@@ -12,7 +12,6 @@ from tablefull.loops.memory import Bytes, Words, address, compiled, i64, inlined
 from tablefull.twin import loops_sctp, loops_tcp
 from tablefull.twin import state as at
 from tablefull.twin.eras import BIT
-from tablefull.twin.loops_base import hash_reply, hash_row, inverse_ports
 from tablefull.twin.loops_packet import decode
 from tablefull.twin.loops_table import (
     NODE_BITS,
@@ -30,6 +29,7 @@ from tablefull.twin.loops_table import (
     take_row,
     zone_of,
 )
+from tablefull.twin.loops_tuple import hash_reply, hash_row, inverse_ports
 from tablefull.twin.reference_entry import ACCEPT, INVALID, KILL, REPEAT
 
 # Decoded packets wait in a ring; how far ahead they are read, and their entries asked for. [measured: 24 and 12 hide a

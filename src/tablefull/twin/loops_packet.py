@@ -9,7 +9,7 @@ import numpy as np
 from tablefull.kernel import sctp, tcp
 from tablefull.loops.memory import be16, be32, compiled, inlined, le32, put32, u8
 from tablefull.twin import state as at
-from tablefull.twin.loops_base import M32, after, hash_row, inverse_ports
+from tablefull.twin.loops_tuple import M32, after, hash_row, inverse_ports
 from tablefull.twin.reference_packet import CRC32C, ICMPV6_UNTRACKED
 
 _CRC = np.array(CRC32C, np.int64)

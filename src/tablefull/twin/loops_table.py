@@ -13,7 +13,7 @@ from tablefull.loops.memory import compiled, i64, inlined, le32, put32, put64, u
 from tablefull.twin import eras
 from tablefull.twin import state as at
 from tablefull.twin.eras import BIT
-from tablefull.twin.loops_base import hash_reply, hash_row, inverse_ports
+from tablefull.twin.loops_tuple import hash_reply, hash_row, inverse_ports
 
 ROW = at.ENTRY_BYTES
 STATUS, ZONES, PORTS, PROTO, DEADLINE = (

@@ -8,7 +8,7 @@ from tablefull.kernel import tcp
 from tablefull.loops.memory import compiled, i64, inlined, le16, le32, put8, put16, put32, put64, u8
 from tablefull.twin import state as at
 from tablefull.twin.eras import BIT
-from tablefull.twin.loops_base import M32, after
+from tablefull.twin.loops_tuple import M32, after
 from tablefull.twin.reference_entry import ACCEPT, INVALID, KEEP, KILL, REPEAT
 
 SHORTEN = 5  # INVALID, and the entry's remaining time may be cut
