@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tablefull.twin import eras, loops, loops_packet, loops_table
+from tablefull.twin import eras, loops, loops_collect, loops_packet, loops_table
 from tablefull.twin import state as at
 from tablefull.twin.listing import Listed
 
@@ -143,7 +143,7 @@ class LoopsEngine:
         entries, index = self.entries.ctypes.data, self.index.ctypes.data
         settings, registers = self.settings.ctypes.data, self.registers.ctypes.data
         counters = self.counters_row.ctypes.data
-        loops_table.collect(entries, index, settings, registers, counters, now_ns)
+        loops_collect.collect(entries, index, settings, registers, counters, now_ns)
         if self.settings[at.S_GC] == eras.GC_TIMERS:
             loops_table.sweep(entries, index, settings, registers, counters, now_ns)
 

@@ -12,24 +12,21 @@ from tablefull.loops.memory import Bytes, Words, address, compiled, i64, inlined
 from tablefull.twin import loops_sctp, loops_tcp
 from tablefull.twin import state as at
 from tablefull.twin.eras import BIT
+from tablefull.twin.loops_collect import collect
+from tablefull.twin.loops_confirm import begin, confirm, forget
 from tablefull.twin.loops_packet import decode
 from tablefull.twin.loops_table import (
     NODE_BITS,
     NODE_MASK,
     add,
-    chain_length,
-    collect,
     collect_chain,
     delete,
     find,
     home,
-    insert_node,
     matches,
     take_place,
-    take_row,
-    zone_of,
 )
-from tablefull.twin.loops_tuple import hash_reply, hash_row, inverse_ports
+from tablefull.twin.loops_tuple import hash_reply, hash_row
 from tablefull.twin.reference_entry import ACCEPT, INVALID, KILL, REPEAT
 
 # Decoded packets wait in a ring; how far ahead they are read, and their entries asked for. [measured: 24 and 12 hide a
@@ -37,9 +34,8 @@ from tablefull.twin.reference_entry import ACCEPT, INVALID, KILL, REPEAT
 RING = 63
 READ_AHEAD, ASK_AHEAD = 24, 12
 ROW, PACKET = at.ENTRY_BYTES, 4 * at.PACKET_WORDS
-STATUS, DEADLINE, ZONES, SERIAL = 4 * at.E_STATUS, 8 * at.E_DEADLINE, 4 * at.E_ZONES, 4 * at.E_SERIAL
+STATUS, DEADLINE = 4 * at.E_STATUS, 8 * at.E_DEADLINE
 PORTS, STREAM = 4 * at.E_PORTS, 8 * at.E_STREAM
-E_PROTO, NEXT_FREE = 4 * at.E_PROTO, 4 * at.E_NEXT_FREE
 GRE_TIMEOUT, GRE_STREAM = 8 * 8, 8 * 9  # 64 bit words of the second line, free in an entry without sides
 P_PROTO, P_KIND, P_HASH, P_WINDOW, P_LENGTH = (
     4 * at.P_PROTO,
@@ -60,24 +56,21 @@ K_TRACK, K_INVALID, K_ICMP_INVALID, K_ICMP_ERROR = (
     at.KIND_ICMP_ERROR,
 )
 K_DROPPED, K_HELD = at.KIND_DROPPED, at.KIND_HELD
-N_INVALID, N_ERROR, N_DROP, N_FAILED = 8 * at.C_INVALID, 8 * at.C_ERROR, 8 * at.C_DROP, 8 * at.C_INSERT_FAILED
-N_CLASH, N_LONG, N_INSERT = 8 * at.C_CLASH_RESOLVE, 8 * at.C_CHAIN_TOOLONG, 8 * at.C_INSERT
+N_INVALID, N_ERROR, N_DROP = 8 * at.C_INVALID, 8 * at.C_ERROR, 8 * at.C_DROP
 C_UDP, C_STREAM, C_LITE, C_LITE_STREAM = 8 * at.S_UDP, 8 * at.S_UDP_STREAM, 8 * at.S_UDPLITE, 8 * at.S_UDPLITE_STREAM
 C_ICMP, C_ICMPV6, C_GENERIC, C_GRE, C_GRE_STREAM = (
     *(8 * at.S_ICMP, 8 * at.S_ICMPV6, 8 * at.S_GENERIC, 8 * at.S_GRE),
     8 * at.S_GRE_STREAM,
 )
-C_ACCT, C_SWITCHES, C_BUCKETS = 8 * at.S_ACCT, 8 * at.S_SWITCHES, 8 * at.S_BUCKETS
-C_CHAIN_LEAST, C_CHAIN_SPAN = 8 * at.S_CHAIN_LEAST, 8 * at.S_CHAIN_SPAN
+C_SWITCHES = 8 * at.S_SWITCHES
 SLOTS, RANDOM, SEED, R_SERIAL, USED, ROWS, FREE = (
     *(8 * at.R_SLOTS, 8 * at.R_RANDOM, 8 * at.R_SEED, 8 * at.R_SERIAL, 8 * at.R_USED, 8 * at.R_ROWS),
     8 * at.R_FREE,
 )
 COUNT, NOW, GC_NEXT, EARLIEST = 8 * at.R_COUNT, 8 * at.R_NOW, 8 * at.R_GC_NEXT, 8 * at.R_EARLIEST
 K_STREAM, K_ASSURED_2S, K_NOT_REUSE = BIT["udp-stream-2s"], BIT["udp-assured-2s"], BIT["invalid-not-reuse"]
-K_RELATED, K_CLASH, K_REPLY_ONLY = BIT["icmp-related-invalid"], BIT["clash-resolve-udp"], BIT["clash-reply-only"]
-K_REVERSE, K_CLASH_COLUMN, K_NETLINK = BIT["reverse-clash"], BIT["clash-column"], BIT["insert-netlink-only"]
-STREAM_NS, CLASH_NS, NOTHING = at.STREAM_NS, at.CLASH_NS, at.NOTHING
+K_RELATED = BIT["icmp-related-invalid"]
+STREAM_NS, NOTHING = at.STREAM_NS, at.NOTHING
 RANDOM_STEP, RANDOM_ADD = 6364136223846793005, 1442695040888963407
 F_REFUSED = at.FLAG_REFUSED
 SHORTEN = loops_tcp.SHORTEN
@@ -174,148 +167,6 @@ def _others(e: int, d: int, p: int, data: int, held: int, cfg: int, now_ns: int)
 
 
 @inlined
-def _begin(ent: int, acct: int, reg: int, p: int, zones: int) -> int:
-    """A fresh entry outside the table; its row."""
-    row = take_row(reg, ent)
-    e = ent + ROW * row
-    for word in range(5):
-        put64(e + 8 * word, i64(p + 8 * word))
-    for word in range(5, 16):
-        put64(e + 8 * word, 0)
-    put32(e + ZONES, zones)
-    serial = i64(reg + R_SERIAL) + 1
-    put64(reg + R_SERIAL, serial)
-    put32(e + SERIAL, serial)
-    if acct:
-        for word in range(4):
-            put64(acct + 32 * row + 8 * word, 0)
-    return row
-
-
-@inlined
-def _give_back(ent: int, reg: int, row: int) -> None:
-    """An entry that never came into the table."""
-    e = ent + ROW * row
-    put32(e + STATUS, 0)
-    put32(e + NEXT_FREE, i64(reg + FREE) + 1)
-    put64(reg + FREE, row)
-
-
-@inlined
-def _forget(ent: int, reg: int, row: int) -> None:
-    _give_back(ent, reg, row)
-    add(reg, COUNT, -1)
-
-
-@compiled
-def _settle(
-    ent: int, idx: int, acct: int, cfg: int, reg: int, cnt: int, row: int, other: int, length: int, now_ns: int
-) -> bool:
-    """Another packet put the same tuple into the table first; ``other`` is the winner's node."""
-    e, switches = ent + ROW * row, i64(cfg + C_SWITCHES)
-    w, proto = ent + ROW * (other >> 1), le32(e + E_PROTO) & 0xFF
-    allowed = proto == 17 or proto == 136 or (proto == 47 and switches & K_REVERSE != 0)
-    zones = le32(e + ZONES)
-    if switches & K_CLASH and allowed:
-        same = matches(w, 0, e, zones) and (le32(w + ZONES) ^ zones) & 0xFFFF == 0
-        turned = (zones >> 16 | zones << 16) & 0xFFFFFFFF
-        reverse = matches(w, 1, e, turned) and zones >> 16 == zones & 0xFFFF and switches & K_REVERSE != 0
-        column = N_CLASH if switches & K_CLASH_COLUMN else N_FAILED
-        if same or reverse:
-            if acct:
-                add(acct + 32 * (other >> 1), 0, 1)
-                add(acct + 32 * (other >> 1), 8, length)
-            add(cnt, column, 1)
-            _forget(ent, reg, row)
-            return True
-        if switches & K_REPLY_ONLY and not _reply_taken(ent, idx, reg, e):
-            put64(e + DEADLINE, now_ns + CLASH_NS)
-            put64(reg + EARLIEST, min(i64(reg + EARLIEST), now_ns + CLASH_NS))
-            put32(e + STATUS, le32(e + STATUS) | FIXED | NAT_CLASH | CONFIRMED)
-            seed = i64(reg + SEED)
-            insert_node(idx, i64(reg + SLOTS), hash_reply(seed, e, zone_of(e, 1)), row * 2 + 1)
-            add(cnt, column, 1)
-            return True
-    if switches & K_CLASH:
-        add(cnt, N_DROP, 1)
-    add(cnt, N_FAILED, 1)
-    _forget(ent, reg, row)
-    return False
-
-
-@compiled
-def _taken(ent: int, idx: int, reg: int, e: int, d: int, hashed: int) -> int:
-    """The node that has this direction's tuple already, expired or not; or NOTHING."""
-    place = home(hashed, i64(reg + SLOTS))
-    while True:
-        node = i64(idx + 8 * place)
-        if node == 0 or node >> NODE_BITS > hashed:
-            return NOTHING
-        if node >> NODE_BITS == hashed:
-            number = (node & NODE_MASK) - 1
-            other = ent + ROW * (number >> 1)
-            if _same_tuple(e, d, other, number & 1):
-                return number
-        place += 1
-
-
-@inlined
-def _same_tuple(a: int, da: int, b: int, db: int) -> bool:
-    """Whether one direction of an entry is one of another."""
-    if le32(a + E_PROTO) != le32(b + E_PROTO) or zone_of(a, da) != zone_of(b, db):
-        return False
-    sa, sb = a + 16 * da, b + 16 * db
-    ta, tb = a + 16 * (1 - da), b + 16 * (1 - db)
-    same = i64(sa) == i64(sb) and i64(sa + 8) == i64(sb + 8) and i64(ta) == i64(tb) and i64(ta + 8) == i64(tb + 8)
-    proto = le32(a + E_PROTO) & 0xFF
-    return same and _ports(a, da, proto) == _ports(b, db, proto)
-
-
-@inlined
-def _ports(e: int, d: int, proto: int) -> int:
-    return inverse_ports(proto, le32(e + PORTS)) if d else le32(e + PORTS)
-
-
-@inlined
-def _reply_taken(ent: int, idx: int, reg: int, e: int) -> bool:
-    return _taken(ent, idx, reg, e, 1, hash_reply(i64(reg + SEED), e, zone_of(e, 1))) != NOTHING
-
-
-@inlined
-def confirm(
-    ent: int, idx: int, acct: int, cfg: int, reg: int, cnt: int, row: int, hashed: int, length: int, now_ns: int
-) -> bool:
-    """Put a begun entry into the table; False where its packet is dropped instead."""
-    e, slots, buckets = ent + ROW * row, i64(reg + SLOTS), i64(cfg + C_BUCKETS)
-    answer = hash_reply(i64(reg + SEED), e, zone_of(e, 1))
-    span, limit = i64(cfg + C_CHAIN_SPAN), 0
-    if span:
-        drawn = i64(reg + RANDOM) * RANDOM_STEP + RANDOM_ADD
-        put64(reg + RANDOM, drawn)
-        limit = i64(cfg + C_CHAIN_LEAST) + (drawn >> 33 & 0x7FFFFFFF) % span
-    for d in range(2):
-        chosen = answer if d else hashed
-        other = _taken(ent, idx, reg, e, d, chosen)
-        if other != NOTHING:
-            return _settle(ent, idx, acct, cfg, reg, cnt, row, other, length, now_ns)
-        if span and chain_length(idx, slots, chosen, buckets) > limit + 1:
-            add(cnt, N_LONG, 1)
-            add(cnt, N_FAILED, 1)
-            _forget(ent, reg, row)
-            return False
-    deadline = i64(e + DEADLINE) + now_ns
-    put64(e + DEADLINE, deadline)
-    if deadline < i64(reg + EARLIEST):
-        put64(reg + EARLIEST, deadline)
-    insert_node(idx, slots, hashed, row * 2)
-    insert_node(idx, slots, answer, row * 2 + 1)
-    put32(e + STATUS, le32(e + STATUS) | CONFIRMED)
-    if i64(cfg + C_SWITCHES) & K_NETLINK == 0:
-        add(cnt, N_INSERT, 1)
-    return True
-
-
-@inlined
 def _refresh(e: int, reg: int, acct: int, row: int, d: int, timeout: int, length: int, now_ns: int) -> None:
     status = le32(e + STATUS)
     if status & FIXED == 0:
@@ -356,7 +207,7 @@ def _track(
             if not take_place(ent, idx, cfg, reg, cnt, log, le32(p + P_HASH), now_ns):
                 add(cnt, N_DROP, 1)
                 return _verdict(DROPPED, NONE)
-            row, d = _begin(ent, acct, reg, p, zones), 0
+            row, d = begin(ent, acct, reg, p, zones), 0
         else:
             row, d = number >> 1, number & 1
         e = ent + ROW * row
@@ -387,7 +238,7 @@ def _track(
                 put64(reg + EARLIEST, min(i64(reg + EARLIEST), i64(e + DEADLINE)))
             add(cnt, N_INVALID, 1)
             if fresh:
-                _forget(ent, reg, row)
+                forget(ent, reg, row)
             return _verdict(BADLY, NONE)
         length = le32(p + P_LENGTH)
         if action == ACCEPT:
@@ -401,7 +252,7 @@ def _track(
                 put32(e + STATUS, status | SEEN_REPLY)
         if not accept:
             if fresh:
-                _forget(ent, reg, row)
+                forget(ent, reg, row)
             return _verdict(DROPPED, NONE)
         if fresh and not confirm(ent, idx, acct, cfg, reg, cnt, row, le32(p + P_HASH), length, now_ns):
             return _verdict(DROPPED, NONE)

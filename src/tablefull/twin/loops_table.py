@@ -8,8 +8,7 @@ touches one cache line, and whatever goes by buckets walks a few words. A node i
 ``ent`` (rows), ``idx`` (nodes), ``cfg`` (settings), ``reg`` (registers), ``cnt`` (counters), ``log`` are addresses.
 """
 
-from tablefull.kernel import sctp, tcp
-from tablefull.loops.memory import compiled, i64, inlined, le32, put32, put64, u8
+from tablefull.loops.memory import compiled, i64, inlined, le32, put32, put64
 from tablefull.twin import eras
 from tablefull.twin import state as at
 from tablefull.twin.eras import BIT
@@ -23,18 +22,17 @@ STATUS, ZONES, PORTS, PROTO, DEADLINE = (
     4 * at.E_PROTO,
     8 * at.E_DEADLINE,
 )
-SERIAL, NEXT_FREE, STATE = 4 * at.E_SERIAL, 4 * at.E_NEXT_FREE, at.B_STATE
-COUNT, PEAK, FREE, USED, ROWS = 8 * at.R_COUNT, 8 * at.R_PEAK, 8 * at.R_FREE, 8 * at.R_USED, 8 * at.R_ROWS
-SLOTS, RANDOM, SEED = 8 * at.R_SLOTS, 8 * at.R_RANDOM, 8 * at.R_SEED
-GC_NEXT, GC_AT, GC_MEAN, GC_WEIGHT = 8 * at.R_GC_NEXT, 8 * at.R_GC_AT, 8 * at.R_GC_MEAN, 8 * at.R_GC_WEIGHT
-GC_START, GC_EARLY, SWEPT = 8 * at.R_GC_START, 8 * at.R_GC_EARLY, 8 * at.R_SWEPT
+SERIAL, NEXT_FREE = 4 * at.E_SERIAL, 4 * at.E_NEXT_FREE
+COUNT, PEAK, FREE = 8 * at.R_COUNT, 8 * at.R_PEAK, 8 * at.R_FREE
+USED = 8 * at.R_USED
+SLOTS, SEED = 8 * at.R_SLOTS, 8 * at.R_SEED
+GC_EARLY, SWEPT = 8 * at.R_GC_EARLY, 8 * at.R_SWEPT
 LOG_BEGIN, LOG_LEFT, LOG_MISSED, LOG_LINES = (
     8 * at.R_LOG_BEGIN,
     8 * at.R_LOG_LEFT,
     8 * at.R_LOG_MISSED,
     8 * at.R_LOG_LINES,
 )
-EARLIEST = 8 * at.R_EARLIEST
 C_MAX, C_BUCKETS, C_SWITCHES, C_GC, C_RULE = (
     8 * at.S_MAX,
     8 * at.S_BUCKETS,
@@ -42,29 +40,15 @@ C_MAX, C_BUCKETS, C_SWITCHES, C_GC, C_RULE = (
     8 * at.S_GC,
     8 * at.S_EARLY_DROP,
 )
-C_WHOLE, C_COST, C_BURST, C_TICK = 8 * at.S_WHOLE_BUCKET, 8 * at.S_COST_NS, 8 * at.S_BURST, 8 * at.S_TICK_NS
+C_WHOLE, C_COST, C_BURST = 8 * at.S_WHOLE_BUCKET, 8 * at.S_COST_NS, 8 * at.S_BURST
 N_EARLY, N_DELETE = 8 * at.C_EARLY_DROP, 8 * at.C_DELETE
-ASSURED, CONFIRMED, DYING, NAT_CLASH = at.ASSURED, at.CONFIRMED, at.DYING, at.NAT_CLASH
-K_NETLINK, K_CLOSING = BIT["insert-netlink-only"], BIT["early-drop-closing"]
-GC_TIMERS, GC_SLICES_MODE, GC_FIXED = eras.GC_TIMERS, eras.GC_SLICES, eras.GC_FIXED
+ASSURED, CONFIRMED, NAT_CLASH = at.ASSURED, at.CONFIRMED, at.NAT_CLASH
+K_NETLINK = BIT["insert-netlink-only"]
+GC_TIMERS = eras.GC_TIMERS
 OLDEST, NEWEST, EIGHT = eras.DROP_ENTRIES_OLDEST, eras.DROP_ENTRIES_NEWEST, eras.DROP_EIGHT_BUCKETS
-RANGE, SECOND_NS, SLICES, EXPIRED_RATE, WEIGHT = (
-    at.EVICTION_RANGE,
-    at.SECOND_NS,
-    at.GC_SLICES,
-    at.GC_EXPIRED_RATE,
-    at.GC_WEIGHT,
-)
-LEAST_S, MOST_S, CLAMP_S, FIXED_NS, TIMER_SWEEP_NS = (
-    at.GC_LEAST_S,
-    at.GC_MOST_S,
-    at.GC_CLAMP_S,
-    at.GC_FIXED_NS,
-    at.TIMER_SWEEP_NS,
-)
-FIRST_S, NOTHING = at.GC_FIRST_S, at.NOTHING
-FIN_WAIT, CLOSE = tcp.FIN_WAIT, tcp.CLOSE
-SHUTDOWN_SENT, SHUTDOWN_ACK_SENT = sctp.SHUTDOWN_SENT, sctp.SHUTDOWN_ACK_SENT
+RANGE = at.EVICTION_RANGE
+TIMER_SWEEP_NS = at.TIMER_SWEEP_NS
+NOTHING = at.NOTHING
 NODE_BITS, NODE_MASK = 31, (1 << 31) - 1
 LOG_ROOM = 1 << 16
 FAR_NS = 1 << 62
@@ -382,119 +366,6 @@ def sweep(ent: int, idx: int, cfg: int, reg: int, cnt: int, now_ns: int) -> None
         e = ent + ROW * row
         if le32(e + STATUS) & CONFIRMED and i64(e + DEADLINE) <= now_ns:
             delete(ent, idx, cfg, reg, cnt, row)
-
-
-@inlined
-def _evicts(e: int, cfg: int, reg: int) -> bool:
-    if i64(reg + GC_EARLY) == 0 or i64(cfg + C_SWITCHES) & K_CLOSING == 0:
-        return False
-    threshold = i64(cfg + C_MAX) // 100 * 95
-    if threshold == 0 or i64(reg + COUNT) < threshold:
-        return False
-    if le32(e + STATUS) & ASSURED == 0:
-        return True
-    proto, state = le32(e + PROTO) & 0xFF, u8(e + STATE)
-    if proto == 6:
-        return FIN_WAIT <= state <= CLOSE
-    return proto == 132 and SHUTDOWN_SENT <= state <= SHUTDOWN_ACK_SENT
-
-
-@compiled
-def _slice(ent: int, idx: int, cfg: int, reg: int, cnt: int, now_ns: int) -> None:
-    """4.9 to 5.14: a 128th of the table a run."""
-    used, first = i64(reg + USED), i64(reg + GC_AT)
-    size = (used + SLICES - 1) // SLICES
-    seen, gone = 0, 0
-    for row in range(first, min(first + size, used)):
-        e = ent + ROW * row
-        if le32(e + STATUS) & CONFIRMED:
-            seen += 1
-            if i64(e + DEADLINE) <= now_ns or _evicts(e, cfg, reg):
-                delete(ent, idx, cfg, reg, cnt, row)
-                gone += 1
-    put64(reg + GC_AT, first + size)
-    if first + size >= used:
-        put64(reg + GC_AT, 0)
-        put64(reg + GC_EARLY, 0)
-    pace = 1 if gone * 2 > seen else min(i64(reg + GC_MEAN) + 1, 16)
-    put64(reg + GC_MEAN, pace)
-    put64(reg + GC_NEXT, now_ns + pace * SECOND_NS // SLICES)
-
-
-@inlined
-def _truncated(a: int, b: int) -> int:
-    """Division towards zero, as C has it."""
-    return a // b if a >= 0 else -(-a // b)
-
-
-@compiled
-def _pass(ent: int, idx: int, cfg: int, reg: int, cnt: int, now_ns: int) -> None:
-    """5.15 on: the whole table, until so many were expired that the next tick must go on."""
-    tick = i64(cfg + C_TICK)
-    hz = SECOND_NS // tick
-    row, used = i64(reg + GC_AT), i64(reg + USED)
-    if row == 0:
-        put64(reg + GC_MEAN, MOST_S * hz)
-        put64(reg + GC_WEIGHT, WEIGHT)
-        put64(reg + GC_START, now_ns)
-        put64(reg + EARLIEST, FAR_NS)
-    mean, weight, earliest, gone = i64(reg + GC_MEAN), i64(reg + GC_WEIGHT), i64(reg + EARLIEST), 0
-    while row < used:
-        if gone > EXPIRED_RATE // hz:
-            put64(reg + GC_AT, row)
-            put64(reg + GC_MEAN, mean)
-            put64(reg + GC_WEIGHT, weight)
-            put64(reg + EARLIEST, 0)
-            if now_ns - i64(reg + GC_START) < MOST_S * SECOND_NS:
-                put64(reg + GC_EARLY, 0)
-                put64(reg + GC_NEXT, now_ns + tick)
-            else:
-                put64(reg + GC_NEXT, now_ns + 1)
-            return
-        e = ent + ROW * row
-        row += 1
-        if le32(e + STATUS) & CONFIRMED == 0:
-            continue
-        deadline = i64(e + DEADLINE)
-        if deadline <= now_ns:
-            delete(ent, idx, cfg, reg, cnt, row - 1)
-            gone += 1
-            continue
-        earliest = min(earliest, deadline)
-        left = min(max((deadline - now_ns) // tick, LEAST_S * hz), CLAMP_S * hz)
-        for _ in range(1 if le32(e + STATUS) & NAT_CLASH else 2):
-            weight += 1
-            mean += _truncated(left - mean, weight)
-        if _evicts(e, cfg, reg):
-            delete(ent, idx, cfg, reg, cnt, row - 1)
-            gone += 1
-    put64(reg + GC_AT, 0)
-    put64(reg + GC_EARLY, 0)
-    put64(reg + GC_MEAN, mean)
-    put64(reg + GC_WEIGHT, weight)
-    put64(reg + EARLIEST, earliest)
-    if i64(cfg + C_GC) == GC_FIXED:
-        put64(reg + GC_NEXT, now_ns + FIXED_NS)
-        return
-    wait = min(max(mean, LEAST_S * hz), MOST_S * hz) * tick
-    spent = now_ns - i64(reg + GC_START)
-    put64(reg + GC_NEXT, now_ns + (wait - spent if wait > spent else tick))
-
-
-@compiled
-def collect(ent: int, idx: int, cfg: int, reg: int, cnt: int, now_ns: int) -> None:
-    """Let the collector run as often as it would have until now."""
-    if i64(reg + GC_NEXT) == NOTHING:
-        put64(reg + GC_NEXT, now_ns + FIRST_S * SECOND_NS)
-    while i64(reg + GC_NEXT) <= now_ns:
-        when = i64(reg + GC_NEXT)
-        if i64(cfg + C_GC) == GC_TIMERS:
-            sweep(ent, idx, cfg, reg, cnt, when)
-            put64(reg + GC_NEXT, when + SECOND_NS)
-        elif i64(cfg + C_GC) == GC_SLICES_MODE:
-            _slice(ent, idx, cfg, reg, cnt, when)
-        else:
-            _pass(ent, idx, cfg, reg, cnt, when)
 
 
 @compiled
