@@ -23,7 +23,11 @@ ROUNDS = 3
 GOAL = 8.0
 NEEDED_MB = 700
 _HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101)
-_NFSTREAM = "import sys; from nfstream import NFStreamer; print(sum(1 for _ in NFStreamer(source=sys.argv[1], n_dissections=0)))"
+_NFSTREAM = """
+import sys
+from nfstream import NFStreamer
+print(sum(1 for _ in NFStreamer(source=sys.argv[1], n_dissections=0)))
+"""
 
 
 def records(first: int, count: int) -> npt.NDArray[np.uint8]:
