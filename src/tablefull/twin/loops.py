@@ -69,6 +69,7 @@ SLOTS, RANDOM, SEED, R_SERIAL, USED, ROWS, FREE = (
 )
 COUNT, NOW, GC_NEXT, EARLIEST = 8 * at.R_COUNT, 8 * at.R_NOW, 8 * at.R_GC_NEXT, 8 * at.R_EARLIEST
 K_STREAM, K_ASSURED_2S, K_NOT_REUSE = BIT["udp-stream-2s"], BIT["udp-assured-2s"], BIT["invalid-not-reuse"]
+K_ERROR = BIT["error-icmp-only"]
 K_RELATED = BIT["icmp-related-invalid"]
 STREAM_NS, NOTHING = at.STREAM_NS, at.NOTHING
 RANDOM_STEP, RANDOM_ADD = 6364136223846793005, 1442695040888963407
@@ -280,7 +281,7 @@ def _pass(
     if i64(reg + GC_NEXT) <= now_ns:
         collect(ent, idx, cfg, reg, cnt, now_ns)
     kind = le32(p + P_KIND) & 0xFF
-    if kind == K_TRACK:
+    if kind == K_TRACK and not (le32(p + P_KIND) & BAD and i64(cfg + C_SWITCHES) & K_ERROR == 0):
         return _track(ent, idx, acct, cfg, reg, cnt, log, table, p, data, held, zones, accept, now_ns)
     if kind == K_ICMP_ERROR:
         number = look_up(ent, idx, cfg, reg, cnt, p, zones, now_ns)
@@ -291,7 +292,7 @@ def _pass(
     elif kind == K_INVALID:
         add(cnt, N_INVALID, 1)
         verdict = _verdict(BADLY, NONE)
-    elif kind == K_ICMP_INVALID:
+    elif kind == K_ICMP_INVALID or kind == K_TRACK:
         verdict = _refused_error(cfg, cnt)
     else:
         return _verdict(DROPPED if kind == K_DROPPED else UNTRACKED, NONE)

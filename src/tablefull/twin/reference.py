@@ -52,6 +52,8 @@ class Reference(Room):
         """The first hook: find or begin the entry and let its protocol judge."""
         now_ns = self.turn_to(now_ns)
         kind = packet.kind & 0xFF
+        if packet.kind & at.BAD and not self.era.has("error-icmp-only"):
+            return self._refused_error(packet)  # to 4.19 a bad header or checksum was found before the table was asked
         if kind == at.KIND_TRACK:
             return self._track(now_ns, packet, zones)
         if kind == at.KIND_ICMP_ERROR:
