@@ -128,7 +128,7 @@ class LoopsEngine:
                     directions,
                 )
             )
-            if done < total and self.registers[at.R_ROWS] > self.registers[at.R_COUNT]:
+            if self.registers[at.R_STOPPED] == at.STOPPED_FRAGMENT and done < total:
                 return done
         return total
 

@@ -16,6 +16,7 @@ from tablefull.twin.loops_collect import collect
 from tablefull.twin.loops_confirm import begin, confirm, forget
 from tablefull.twin.loops_packet import decode
 from tablefull.twin.loops_table import (
+    LOG_ROOM,
     NODE_BITS,
     NODE_MASK,
     add,
@@ -70,6 +71,8 @@ SLOTS, RANDOM, SEED, R_SERIAL, USED, ROWS, FREE = (
 COUNT, NOW, GC_NEXT, EARLIEST = 8 * at.R_COUNT, 8 * at.R_NOW, 8 * at.R_GC_NEXT, 8 * at.R_EARLIEST
 K_STREAM, K_ASSURED_2S, K_NOT_REUSE = BIT["udp-stream-2s"], BIT["udp-assured-2s"], BIT["invalid-not-reuse"]
 K_ERROR = BIT["error-icmp-only"]
+STOPPED, LOG_LINES = 8 * at.R_STOPPED, 8 * at.R_LOG_LINES
+STOPPED_NOT, STOPPED_FRAGMENT, STOPPED_ROOM = at.STOPPED_NOT, at.STOPPED_FRAGMENT, at.STOPPED_ROOM
 K_RELATED = BIT["icmp-related-invalid"]
 STREAM_NS, NOTHING = at.STREAM_NS, at.NOTHING
 RANDOM_STEP, RANDOM_ADD = 6364136223846793005, 1442695040888963407
@@ -353,6 +356,7 @@ def run(
     flagged, out_state, out_direction = address(flags), address(states), address(directions)
     seed, zone, limit = i64(reg + SEED), zones >> 16, len(start)
     slots = i64(reg + SLOTS)
+    put64(reg + STOPPED, STOPPED_NOT)
     i = first - READ_AHEAD
     while i < limit:
         j = i + READ_AHEAD
@@ -366,6 +370,7 @@ def run(
                 prefetch(idx + 8 * home(le32(p + P_HASH), slots))
             elif kind & 0xFF == K_HELD:
                 limit = j
+                put64(reg + STOPPED, STOPPED_FRAGMENT)
         j = i + ASK_AHEAD
         if first <= j < limit:
             p = rows + PACKET * (j & RING)
@@ -374,7 +379,8 @@ def run(
             else:
                 put32(p + P_HINT, 0)
         if i >= first:
-            if i64(reg + ROWS) <= i64(reg + COUNT):
+            if i64(reg + ROWS) <= i64(reg + COUNT) or i64(reg + LOG_LINES) > LOG_ROOM - 4:
+                put64(reg + STOPPED, STOPPED_ROOM)
                 return i
             p, accept = rows + PACKET * (i & RING), u8(flagged + i) & F_REFUSED == 0
             base, held = raw + i64(begins + 8 * i), i64(helds + 8 * i)

@@ -109,9 +109,11 @@ SETTINGS_WORDS = 48
 # Registers: what moves beside the entries.
 R_COUNT, R_PEAK, R_FREE, R_USED, R_ROWS, R_SLOTS, R_SERIAL, R_RANDOM, R_SEED = range(9)
 R_NOW, R_GC_NEXT, R_GC_AT, R_GC_MEAN, R_GC_WEIGHT, R_GC_START, R_GC_EARLY, R_GC_EXPIRED = range(9, 17)
-R_LOG_BEGIN, R_LOG_LEFT, R_LOG_MISSED, R_LOG_LINES, R_LIVE_NODES, R_EARLIEST, R_SWEPT = range(17, 24)
+R_LOG_BEGIN, R_LOG_LEFT, R_LOG_MISSED, R_LOG_LINES, R_STOPPED, R_EARLIEST, R_SWEPT = range(17, 24)
 REGISTERS = 24
 NOTHING = -1
+# Why the loop handed back before the end: a fragment, no row left, no room for a line of the log.
+STOPPED_NOT, STOPPED_FRAGMENT, STOPPED_ROOM = range(3)
 
 # The collector, in ticks and numbers of its own [core 6.18: gc_worker].
 GC_FIRST_S = 1
