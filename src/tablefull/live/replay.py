@@ -9,6 +9,8 @@ happen at the time already reached; how many they were is said.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from queue import Full, Queue
+from threading import Event, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -398,6 +400,41 @@ def _outcome(run: _Run) -> Outcome:
         samples=run.samples,
         held=run.held,
     )
+
+
+def read_ahead(pieces: Iterable[Piece], depth: int = 2) -> Iterator[Piece]:
+    """The same pieces, read in a thread while the one before is tracked: both leave the interpreter's lock."""
+    waiting: Queue[Piece | BaseException | None] = Queue(depth)
+    over = Event()
+
+    def hand(item: Piece | BaseException | None) -> bool:
+        while not over.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+            except Full:
+                continue
+            return True
+        return False
+
+    def read() -> None:
+        try:
+            for piece in pieces:
+                if not hand(piece):
+                    return
+            hand(None)
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the pieces are wanted
+            hand(error)
+
+    thread = Thread(target=read, daemon=True)
+    thread.start()
+    try:
+        while (item := waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        over.set()
+        thread.join()
 
 
 def of_workload(workload: "Workload") -> Iterator[Piece]:

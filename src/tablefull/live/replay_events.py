@@ -22,7 +22,9 @@ from tablefull.parsers.conntrack_entries import decode
 
 Times = npt.NDArray[np.int64]
 SECOND_NS = 1_000_000_000
-SLACK_NS = 2 * SECOND_NS  # an expired entry is destroyed when somebody meets it; less than this early is a clock's rounding
+SLACK_NS = (
+    2 * SECOND_NS
+)  # an expired entry is destroyed when somebody meets it; less than this early is a clock's rounding
 STILL = np.iinfo(np.int64).max
 BEFORE = np.iinfo(np.int64).min
 LONGEST_LINE = 4096
@@ -145,3 +147,150 @@ def read(lines: Iterable[str], source: str) -> Recording:
         if entry is not None and entry.event is not None:
             reader.take(entry)
     return reader.done()
+
+
+def rebuild(recording: Recording, settings: Sequence[Setting], interval_ns: int | None = None) -> Replay:
+    """The table's life under each setting. UsageError for a setting that events cannot answer (a NOTRACK rule)."""
+    for setting in settings:
+        if setting.notrack is not None:
+            raise UsageError("--notrack needs packets, and recorded events hold none; give a capture")
+    span = max(1, recording.last_ns - recording.first_ns)
+    interval = interval_ns or max(1, -(-span // MOST_SAMPLES))
+    if span // interval > MOST_SAMPLES_NAMED:
+        raise UsageError(
+            f"an interval of {interval / 1e9:g} s makes more than {MOST_SAMPLES_NAMED} samples; name a longer one"
+        )
+    found = Replay([], recording.first_ns, recording.last_ns, interval, packets=recording.events)
+    found.backwards = recording.backwards
+    found.outcomes = [_outcome(recording, setting, interval) for setting in settings]
+    return found
+
+
+def _number(sysctls_given: Mapping[str, str], names: Sequence[str]) -> int | None:
+    for name, value in sysctls_given.items():
+        if sysctls.canonical(name) in names or name in names:
+            try:
+                return int(value, 0)
+            except ValueError:
+                raise UsageError(f"{name}={value}: not a whole number") from None
+    return None
+
+
+def _moved(recording: Recording, setting: Setting) -> tuple[Times, int]:
+    """The end of each life under these settings, and how many of them moved."""
+    lives = np.array(recording.rows, np.int64).reshape(-1, 6)
+    ends = lives[:, 1].copy()
+    moved = 0
+    for number, name in enumerate(recording.timeouts):
+        wanted = _number(setting.sysctls, (name,)) if name else None
+        if wanted is None:
+            continue
+        said = (lives[:, 4] == number) & (lives[:, 3] >= 0)
+        expiry = lives[:, 2] + lives[:, 3] * SECOND_NS
+        died = (lives[:, 1] != STILL) & (np.abs(lives[:, 1] - expiry) <= SLACK_NS)
+        waiting = (lives[:, 1] == STILL) & (expiry >= recording.last_ns - SLACK_NS)
+        chosen = said & (died | waiting)
+        ends[chosen] = lives[chosen, 2] + wanted * SECOND_NS
+        moved += int(chosen.sum())
+    return ends, moved
+
+
+def _outcome(recording: Recording, setting: Setting, interval_ns: int) -> Outcome:
+    limit = _number(setting.sysctls, _LIMITS)
+    ends, moved = _moved(recording, setting)
+    lives = np.array(recording.rows, np.int64).reshape(-1, 6)
+    begins = np.maximum(lives[:, 0], recording.first_ns)
+    admitted, refused_ns = _admitted(begins, ends, limit)
+    times = np.concatenate([begins[admitted], ends[admitted]])
+    steps = np.concatenate([np.ones(int(admitted.sum()), np.int64), np.full(int(admitted.sum()), -1, np.int64)])
+    inside = times <= recording.last_ns
+    order = np.lexsort((-steps[inside], times[inside]))
+    times, held = times[inside][order], np.cumsum(steps[inside][order])
+    top = int(held.argmax()) if len(held) else 0
+    peak_ns = int(times[top]) if len(times) else recording.first_ns
+    notes = ["recorded events hold no packets: verdicts, window tracking and evictions are not known"]
+    if moved:
+        notes.append(f"{moved} entries died of a timeout that is set here, and end at another time")
+    if limit is None:
+        notes.append("no limit was given (--max): nothing is refused")
+    return Outcome(
+        setting,
+        limit=limit,
+        count=int(held[-1]) if len(held) else 0,
+        peak=int(held[top]) if len(held) else 0,
+        peak_ns=peak_ns,
+        refused=len(refused_ns),
+        refused_openings=len(refused_ns),
+        refused_from_ns=int(refused_ns[0]) if len(refused_ns) else None,
+        refused_to_ns=int(refused_ns[-1]) if len(refused_ns) else None,
+        refused_s=float((refused_ns[-1] - refused_ns[0]) / SECOND_NS) if len(refused_ns) else 0.0,
+        samples=_samples(recording, interval_ns, times, held, refused_ns),
+        held=_holders(recording, lives[:, 5], admitted & (begins <= peak_ns) & (ends > peak_ns), peak_ns),
+        notes=notes,
+    )
+
+
+def _admitted(begins: Times, ends: Times, limit: int | None) -> tuple[npt.NDArray[np.bool_], Times]:
+    """Which lives found room, and when the others did not. An end makes room for a beginning at the same moment."""
+    admitted = np.ones(len(begins), np.bool_)
+    if not limit:
+        return admitted, np.zeros(0, np.int64)
+    from heapq import heappop, heappush
+
+    living: list[int] = []
+    refused: list[int] = []
+    for row in np.argsort(begins, kind="stable").tolist():
+        now_ns = int(begins[row])
+        while living and living[0] <= now_ns:
+            heappop(living)
+        if len(living) >= limit:
+            admitted[row] = False
+            refused.append(now_ns)
+        else:
+            heappush(living, int(ends[row]))
+    return admitted, np.array(refused, np.int64)
+
+
+def _samples(recording: Recording, interval_ns: int, times: Times, held: Times, refused_ns: Times) -> list[Sample]:
+    """One an interval: the count at its end, the highest within it, refusals so far."""
+    samples: list[Sample] = []
+    before, at = 0, 0
+    end_ns = recording.first_ns
+    while end_ns < recording.last_ns or not samples:
+        end_ns = min(end_ns + interval_ns, recording.last_ns) if recording.last_ns > end_ns else end_ns
+        to = int(np.searchsorted(times, end_ns, side="right"))
+        high = max(before, int(held[at:to].max())) if to > at else before
+        before = int(held[to - 1]) if to else 0
+        drops = int(np.searchsorted(refused_ns, end_ns, side="right"))
+        samples.append(Sample(end_ns, before, high, _NO_VERDICTS, (drops, *(0,) * (len(COUNTED) - 1))))
+        at = to
+        if end_ns >= recording.last_ns:
+            break
+    return samples
+
+
+def _holders(recording: Recording, shapes: Times, there: npt.NDArray[np.bool_], time_ns: int) -> Holders | None:
+    """The composition at one moment, from what the last event of each entry said."""
+    values, counts = np.unique(shapes[there], return_counts=True)
+    if not len(values):
+        return None
+    columns: list[dict[str, int]] = [{}, {}, {}, {}]
+    assured = unreplied = 0
+    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+        shape = recording.shapes[value]
+        for column, name in zip(columns, shape[:4], strict=True):
+            column[name] = column.get(name, 0) + count
+        assured += count * shape[4]
+        unreplied += count * shape[5]
+    total = int(counts.sum())
+    ranked = [sorted(column.items(), key=lambda pair: -pair[1]) for column in columns]
+    both = {name: columns[0].get(name, 0) + columns[1].get(name, 0) for name in {*columns[0], *columns[1]}}
+    own = tuple(name for name, number in both.items() if total > 1 and number > OWN_SHARE * total)[:1]
+    tops = [tuple(column[:MOST]) for column in ranked[:3]]
+    return Holders(time_ns, total, tops[0], tops[1], tops[2], tuple(ranked[3]), assured, unreplied, own)
+
+
+def lines_of(stream: Iterable[bytes]) -> Iterator[str]:
+    """Text lines of a byte stream; what is no UTF-8 is spelled out."""
+    for line in stream:
+        yield line.decode("utf-8", "backslashreplace")

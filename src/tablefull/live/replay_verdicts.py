@@ -1,8 +1,8 @@
 """One verdict a packet, in the order of the capture: kept in a byte each, written out as ``index,state,direction``.
 
 The trap: a verdict may change. A fragment counts as dropped until the rest of its datagram is there, which may be
-blocks later, and the second sighting of a packet has the verdict of its first. So the codes lie in a temporary file, where a
-late one overwrites its byte, and text is made of them only at the end.
+blocks later, and the second sighting of a packet has the verdict of its first. So the codes lie in a temporary file,
+where a late one overwrites its byte, and text is made of them only at the end.
 """
 
 import tempfile

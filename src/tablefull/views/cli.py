@@ -27,6 +27,10 @@ COMMANDS = {
     ),
     "collect": ("commands_collect", "Write what a diagnosis needs to know of this host into a bundle; change nothing."),
     "explain": ("commands_explain", "Explain a cause or a fix; without an id, list them all."),
+    "replay": (
+        "commands_replay",
+        "Run a capture or made-up traffic through connection tracking: what would happen under other settings.",
+    ),
     "check": ("commands_check", "Say how full the table of this host is, as a monitoring plugin."),
     "man": ("commands_shell", "Print the manual page, in roff."),
     "completion": ("commands_shell", "Print the completion script of a shell."),
@@ -38,6 +42,7 @@ Examples:
   sudo tablefull diagnose                   this host
   tablefull diagnose web1.tar.gz --format json
   tablefull explain bridge-nf
+  tablefull replay web1.pcap --max 65536    what would happen
 
 \b
 Exit codes: 0 fine, 1 a finding of severity degraded or worse, 2 wrong usage,

@@ -10,6 +10,7 @@ import io
 import os
 import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from tablefull.errors import KernelRefused, UsageError
@@ -53,7 +54,7 @@ def emit(text: str, path: str | None = None, *, utf8: bool = False) -> None:
     a file is then as it was before.
     """
     if path is not None and path != "-":
-        _write(Path(path), text.encode("utf-8", "backslashreplace"))
+        _write(Path(path), (text.encode("utf-8", "backslashreplace"),))
         return
     try:
         held = getattr(sys.stdout, "buffer", None) if utf8 else None
@@ -69,13 +70,32 @@ def emit(text: str, path: str | None = None, *, utf8: bool = False) -> None:
         raise refused(error) from None
 
 
+def emit_pieces(pieces: Iterable[bytes], path: str) -> None:
+    """Write bytes piece by piece, as :func:`emit` writes text."""
+    if path != "-":
+        _write(Path(path), pieces)
+        return
+    held = getattr(sys.stdout, "buffer", None)
+    try:
+        if held is None:
+            raise OSError(errno.EBADF, "it is closed")
+        sys.stdout.flush()
+        for piece in pieces:
+            held.write(piece)
+        held.flush()
+    except BrokenPipeError:
+        silence()
+    except OSError as error:
+        raise refused(error) from None
+
+
 def refused(error: OSError) -> KernelRefused:
     """The failure of a write to standard output; what is held back is given up."""
     silence()
     return KernelRefused(f"standard output: cannot be written ({(error.strerror or str(error)).lower()})")
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
     """Write beside the place and move there whole; a device or a pipe is written to as it is."""
     if not path.name:
         raise UsageError(f"{str(path)!a}: no name for a file")
@@ -86,7 +106,8 @@ def _write(path: Path, content: bytes) -> None:
             special = False
         if special:
             with path.open("wb", buffering=0) as stream:
-                stream.write(content)
+                for piece in pieces:
+                    stream.write(piece)
             return
         # Through a link, and with the mode of the file that is replaced; a new one has what the umask leaves.
         real = Path(os.path.realpath(path))
@@ -94,7 +115,8 @@ def _write(path: Path, content: bytes) -> None:
         fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             with os.fdopen(fd, "wb") as stream:
-                stream.write(content)
+                for piece in pieces:
+                    stream.write(piece)
                 if real.exists():
                     os.fchmod(stream.fileno(), stat.S_IMODE(real.stat().st_mode))
             beside.replace(real)

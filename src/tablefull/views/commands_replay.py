@@ -1,0 +1,414 @@
+"""``tablefull replay``: what a capture, recorded events or made-up traffic would do to a table, under any settings.
+
+The trap: the answer costs a compiled library that the base does not bring, so everything is imported when the command
+is called, and a missing extra is one line that names it. Files are written whole at the end or not at all.
+"""
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, cast
+
+import click
+
+from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, UsageError
+from tablefull.views.output import emit, emit_pieces, say
+from tablefull.views.terminal import wants_colour, width_of
+
+if TYPE_CHECKING:
+    from tablefull.live.captures import Capture
+    from tablefull.live.replay import Piece, Replay, Setting
+    from tablefull.live.replay_verdicts import Verdicts
+
+NEEDS = "replay needs {}: pip install 'tablefull[twin]'"
+UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+EVENT_MARKS = (b"[NEW]", b"[UPDATE]", b"[DESTROY]")
+
+
+def _seconds(text: str, option: str) -> float:
+    """A time such as 500ms, 10s or 2h; a bare number is in seconds."""
+    for unit in sorted(UNITS_S, key=len, reverse=True):
+        if text.endswith(unit):
+            digits = text[: -len(unit)]
+            break
+    else:
+        digits, unit = text, "s"
+    try:
+        value = float(digits) * UNITS_S[unit]
+    except ValueError:
+        raise UsageError(f"{option} {text!a}: a time is wanted, such as 500ms, 10s or 2h") from None
+    if not 0 < value < 1e9:
+        raise UsageError(f"{option} {text!a}: more than nothing and less than 1e9 s is wanted")
+    return value
+
+
+def _pairs(words: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise UsageError(f"--sysctl {word!a}: NAME=VALUE is wanted, such as nf_conntrack_udp_timeout=10")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def split(text: str) -> list[str]:
+    """The parts of one --vs: parted by commas that stand in no quotes, the quotes taken away."""
+    parts, part, quote = [], "", ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+            part += "" if not quote else letter
+        elif letter in "\"'":
+            quote = letter
+        elif letter == ",":
+            parts.append(part)
+            part = ""
+        else:
+            part += letter
+    if quote:
+        raise UsageError(f"--vs {text!a}: a quote is not closed")
+    return [*parts, part]
+
+
+def settings(kernel: str, sysctls: Mapping[str, str], notrack: str | None, others: Sequence[str]) -> "list[Setting]":
+    """The base setting and one for each --vs, which changes the base where it says so."""
+    from tablefull.live.replay import Setting
+
+    found = [Setting("as given" if others else f"Linux {kernel}", kernel, dict(sysctls), notrack)]
+    for other in others:
+        changed, new_kernel, new_notrack = dict(sysctls), kernel, notrack
+        for part in split(other):
+            name, equals, value = part.strip().partition("=")
+            if not equals or not name or not value:
+                raise UsageError(
+                    f"--vs {other!a}: NAME=VALUE is wanted, parted by commas; also kernel=, max=, notrack="
+                )
+            if name == "kernel":
+                new_kernel = value
+            elif name == "notrack":
+                new_notrack = value
+            else:
+                for known in [each for each in changed if _same(each, name)]:
+                    del changed[known]
+                changed[name] = value
+        found.append(Setting(other, new_kernel, changed, new_notrack))
+    return found
+
+
+def _same(one: str, other: str) -> bool:
+    from tablefull.kernel.sysctls import canonical
+
+    full = {"max": "nf_conntrack_max", "buckets": "nf_conntrack_buckets"}
+    return full.get(one, canonical(one)) == full.get(other, canonical(other))
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  tablefull replay web1.pcap                       what it did to a table
+  tablefull replay web1.pcap --max 65536 --vs max=262144
+  tablefull replay web1.pcap --vs nf_conntrack_tcp_timeout_established=3600
+  tablefull replay web1.pcap --vs 'notrack="udp port 53"'
+  tablefull replay --workload http:rate=116,keepalive=5s --workload dns:rate=300 --max 20000
+  tcpdump -i any -w - -U | tablefull replay -      (stop tcpdump to see the answer)
+  conntrack -E -o timestamp > events.txt; tablefull replay events.txt --max 65536"""
+)
+@click.argument("capture", required=False, type=click.Path(allow_dash=True))
+@click.option(
+    "--kernel", default="6.18", metavar="RELEASE", help="The kernel to play: 6.18 (default), 6.1, 5.15, 3.2 ..."
+)
+@click.option("--sysctl", "sysctls", multiple=True, metavar="K=V", help="A setting of tracking; any number of them.")
+@click.option("--max", "maximum", metavar="N", help="nf_conntrack_max; 0 is no limit.")
+@click.option("--notrack", metavar="EXPR", help="Packets not to be tracked, in tcpdump's words: 'udp port 53'.")
+@click.option("--workload", "workloads", multiple=True, metavar="SPEC", help="Made-up traffic instead of a capture.")
+@click.option("--duration", metavar="TIME", help="How long made-up traffic lasts (default 60s).")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of made-up traffic and of the table's hash.")
+@click.option("--vs", "others", multiple=True, metavar="K=V[,K=V]", help="Compare with these settings; any number.")
+@click.option("--interval", metavar="TIME", help="Between samples of the timeline (default: a few hundred in all).")
+@click.option("--verdicts", metavar="FILE", help="Each packet's verdict, as CSV: index,state,direction.")
+@click.option("--entries", metavar="FILE", help="The table at the end, as conntrack -L -o extended.")
+@click.option("--timeline", metavar="FILE", help="Occupancy over time, .csv or .parquet.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def replay(
+    capture: str | None,
+    kernel: str,
+    sysctls: tuple[str, ...],
+    maximum: str | None,
+    notrack: str | None,
+    workloads: tuple[str, ...],
+    duration: str | None,
+    seed: int,
+    others: tuple[str, ...],
+    interval: str | None,
+    verdicts: str | None,
+    entries: str | None,
+    timeline: str | None,
+    form: str,
+) -> int:
+    """Run a capture, recorded events or made-up traffic through connection tracking, under the settings you name.
+
+    CAPTURE is a pcap or pcapng (plain, gz, zst, xz, bz2), text of `conntrack -E -o timestamp`, or - for standard
+    input. Says how full the table got, what was refused or evicted, who held it, and what dmesg would show. Nothing on
+    this host is touched.
+    """
+    if bool(workloads) == (capture is not None):
+        raise UsageError("replay needs a capture or --workload, and not both; see tablefull replay --help")
+    if duration is not None and not workloads:
+        raise UsageError("--duration belongs to --workload")
+    given = _pairs(sysctls)
+    if maximum is not None:
+        given["nf_conntrack_max"] = maximum
+    outputs = [name for name in (verdicts, entries, timeline) if name is not None]
+    _check_outputs(outputs, capture, form)
+    interval_ns = None if interval is None else round(_seconds(interval, "--interval") * 1e9)
+    try:
+        chosen = settings(kernel, given, notrack, others)
+        with ExitStack() as stack:
+            found, extra, code = _run(
+                stack,
+                capture,
+                workloads,
+                duration,
+                seed,
+                chosen,
+                interval_ns,
+                verdicts,
+                wants=bool(verdicts or entries),
+            )
+            _write_entries(found, entries)
+    except ModuleNotFoundError as missing:
+        if missing.name in ("numpy", "numba", "llvmlite", "polars"):
+            raise UsageError(NEEDS.format(missing.name)) from None
+        raise
+    if timeline is not None:
+        _write_timeline(found, timeline)
+    _answer(found, extra, form)
+    if code:
+        return code
+    return EXIT_FINDING if found.outcomes[0].refused else EXIT_FINE
+
+
+def _check_outputs(outputs: Sequence[str], capture: str | None, form: str) -> None:
+    if outputs.count("-") > 1:
+        raise UsageError("only one of --verdicts, --entries and --timeline can go to standard output")
+    named = [os.path.realpath(name) for name in outputs if name != "-"]
+    if len(set(named)) < len(named):
+        raise UsageError("--verdicts, --entries and --timeline need files of their own")
+    if capture is not None and capture != "-" and os.path.realpath(capture) in named:
+        raise UsageError(f"{capture}: is the capture itself; name another file to write")
+    if "-" in outputs and form == "json":
+        raise UsageError("--format json and - both mean standard output; name a file")
+
+
+def _run(
+    stack: ExitStack,
+    capture: str | None,
+    workloads: Sequence[str],
+    duration: str | None,
+    seed: int,
+    chosen: "Sequence[Setting]",
+    interval_ns: int | None,
+    verdicts: str | None,
+    wants: bool,
+) -> "tuple[Replay, list[str], int]":
+    """The replay, what else is to be said, and an exit code other than 0 where not all could be seen."""
+    from tablefull.live import replay as driver
+
+    extra: list[str] = []
+    if capture is not None:
+        events = _events_of(stack, capture)
+        if events is not None:
+            if wants:
+                raise UsageError("recorded events hold no packets: --verdicts and --entries need a capture")
+            from tablefull.live import replay_events
+
+            recording = replay_events.read(replay_events.lines_of(events), capture)
+            if not recording.events:
+                extra.append(f"{capture}: no event with a time in {recording.lines} lines; record with -o timestamp")
+                return driver.Replay([driver.Outcome(chosen[0], None)]), extra, EXIT_BLIND
+            return replay_events.rebuild(recording, chosen, interval_ns), extra, 0
+    _compiling()
+    kept = _kept(stack) if verdicts is not None else None
+    opened, pieces, span_ns = _pieces(stack, capture, workloads, duration, seed)
+    tick = stack.enter_context(_Progress(opened, span_ns))
+    found = driver.replay(
+        driver.read_ahead(pieces),
+        chosen,
+        seed=seed,
+        interval_ns=interval_ns,
+        span_ns=span_ns,
+        verdicts=kept,
+        tick=tick.tick,
+    )
+    code = 0
+    if opened is not None and opened.damage is not None:
+        damage = opened.damage
+        extra.append(f"{opened.name}: damaged at byte {damage.offset}: {damage.what}; everything before it was used")
+        code = EXIT_BLIND
+    if opened is not None and opened.timeless:
+        extra.append(f"{opened.timeless} packets have no time of their own; they have that of the packet before")
+    if not found.packets:
+        extra.append("not one packet was there")
+        code = EXIT_BLIND
+    if kept is not None and verdicts is not None:
+        tick.over()
+        emit_pieces(kept.lines(), verdicts)
+    return found, extra, code
+
+
+def _kept(stack: ExitStack) -> "Verdicts":
+    from tablefull.live.replay_verdicts import Verdicts
+
+    return stack.enter_context(Verdicts())
+
+
+def _events_of(stack: ExitStack, capture: str) -> IO[bytes] | None:
+    """The stream, where it is a text of recorded events; None where it is anything else."""
+    from tablefull.live.streams import content
+
+    if capture == "-":
+        held = getattr(sys.stdin, "buffer", None)
+        head = held.peek(64)[:512] if held is not None else b""
+        return held if any(mark in head for mark in EVENT_MARKS) else None
+    try:
+        raw = stack.enter_context(Path(capture).open("rb"))  # noqa: SIM115 - the stack closes it
+    except (OSError, ValueError):
+        return None  # whoever opens it as a capture says what is wrong
+    told = content(raw, capture, [])
+    if told.kind != "text" or not any(mark in told.head for mark in EVENT_MARKS):
+        return None
+    return cast("IO[bytes]", told.stream)
+
+
+def _pieces(
+    stack: ExitStack, capture: str | None, workloads: Sequence[str], duration: str | None, seed: int
+) -> "tuple[Capture | None, Iterator[Piece], int | None]":
+    from tablefull.live import replay as driver
+
+    if capture is None:
+        from tablefull.twin.workload import Workload
+        from tablefull.twin.workload_spec import parse
+
+        seconds = None if duration is None else _seconds(duration, "--duration")
+        traffic = Workload([parse(spec) for spec in workloads], seed=seed, duration_s=seconds)
+        return None, driver.of_workload(traffic), traffic.end_ns
+    from tablefull.live.captures import open_capture
+
+    stdin = cast("BinaryIO | None", getattr(sys.stdin, "buffer", None))
+    opened = stack.enter_context(open_capture(capture, stdin))
+    return opened, driver.of_capture(opened), None
+
+
+def _compiling() -> None:
+    """Say once why nothing happens for half a minute."""
+    from tablefull.twin import loops
+
+    if sys.stderr.isatty() and not any((Path(loops.__file__).parent / "__pycache__").glob("loops.run-*.nbi")):
+        say("tablefull: compiling the loops; this takes half a minute, once")
+
+
+class _Progress:
+    """A bar on standard error, where that is a terminal."""
+
+    def __init__(self, opened: "Capture | None", span_ns: int | None) -> None:
+        self._opened, self._span_ns = opened, span_ns
+        self._bar: Any = None
+        self._task: Any = None
+        self._first_ns: int | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeRemainingColumn(),
+                console=Console(file=sys.stderr),
+                transient=True,
+            )
+            self._bar.start()
+            total = self._opened.size_bytes if self._opened is not None else self._span_ns
+            self._task = self._bar.add_task("packets", total=total)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over()
+
+    def over(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def tick(self, packets: int, reached_ns: int) -> None:
+        """So many packets so far, up to this time."""
+        if self._bar is None:
+            return
+        if self._first_ns is None:
+            self._first_ns = reached_ns
+        done = self._opened.read_bytes if self._opened is not None else reached_ns
+        self._bar.update(self._task, completed=done or 0, description=f"{packets:,} packets")
+
+
+def _write_entries(found: "Replay", path: str | None) -> None:
+    if path is None:
+        return
+    if not found.twins:
+        raise UsageError("--entries needs packets")
+
+    def lines() -> Iterator[bytes]:
+        for line in found.twins[0].lines():
+            yield f"{line}\n".encode()
+
+    emit_pieces(lines(), path)
+
+
+def _write_timeline(found: "Replay", path: str) -> None:
+    from tablefull.views.replay_text import timeline
+
+    table = timeline(found)
+    writers: dict[str, Callable[[dict[str, list[Any]]], bytes]] = {".csv": _csv, ".parquet": _parquet}
+    writer = writers.get(Path(path).suffix.lower()) if path != "-" else _csv
+    if writer is None:
+        raise UsageError(f"--timeline {path}: the name ends in neither .csv nor .parquet")
+    emit_pieces((writer(table),), path)
+
+
+def _csv(table: dict[str, list[Any]]) -> bytes:
+    held = io.StringIO()
+    writer = csv.writer(held, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    return held.getvalue().encode()
+
+
+def _parquet(table: dict[str, list[Any]]) -> bytes:
+    try:
+        import polars as pl
+    except ModuleNotFoundError:
+        raise UsageError(f"{NEEDS.format('polars for Parquet')}; .csv needs nothing") from None
+    held = io.BytesIO()
+    pl.DataFrame(table).write_parquet(held)
+    return held.getvalue()
+
+
+def _answer(found: "Replay", extra: Sequence[str], form: str) -> None:
+    from tablefull.views import replay_text
+    from tablefull.views.replay_chart import ASCII, BLOCKS
+
+    if form == "json":
+        import msgspec
+
+        emit(msgspec.json.format(msgspec.json.encode(replay_text.as_object(found, extra)), indent=2).decode() + "\n")
+        return
+    encoding = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "")
+    page = replay_text.render(found, extra, width_of(sys.stdout), BLOCKS if encoding.startswith("utf") else ASCII)
+    emit(page.coloured() if wants_colour(sys.stdout) else page.plain())
