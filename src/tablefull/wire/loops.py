@@ -64,13 +64,17 @@ def _u32(at: int, swapped: bool) -> int:
 
 @inlined
 def _of_version(at: int, end: int, version: int) -> int:
-    """``at`` where an IP header of that version begins there, else NO_IP."""
-    return at if at < end and u8(at) >> 4 == version else NO_IP
+    """``at`` where an IP header of that version is to be, also a broken one: to refuse that is the reader's part.
+
+    NO_IP where nothing is there, or a header of the other version.
+    """
+    other = 10 - version
+    return at if at < end and u8(at) >> 4 != other else NO_IP
 
 
 @inlined
 def _of_any_version(at: int, end: int) -> int:
-    return at if at < end and (u8(at) >> 4 == 4 or u8(at) >> 4 == 6) else NO_IP
+    return at if at < end else NO_IP
 
 
 @compiled
