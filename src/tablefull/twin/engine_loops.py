@@ -178,6 +178,13 @@ class LoopsEngine:
         shown = (status & at.CONFIRMED != 0) & (status & at.NAT_CLASH == 0) & (deadline > now_ns)
         return np.flatnonzero(shown)
 
+    def rows(self, now_ns: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """Copies of the rows that a listing shows, and how many seconds each has left."""
+        live = self.live(now_ns)
+        rows = self.entries[live]
+        left = rows.view(np.int64)[:, at.E_DEADLINE] - now_ns
+        return rows, (left // at.SECOND_NS).astype(np.uint32)
+
     def listed(self, now_ns: int) -> Iterator[Listed]:
         """Live entries in the order of their rows."""
         numbers = self.entries.view(np.int64)

@@ -84,6 +84,17 @@ class ReferenceEngine:
         """Objects have no fixed size here; what the entries would take as rows."""
         return at.ENTRY_BYTES * len(self.table.rows)
 
+    def rows(self, now_ns: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """The entries that a listing shows as rows of state.E_*, and how many seconds each has left."""
+        listed = list(self.listed(now_ns))
+        rows = np.zeros((len(listed), at.ENTRY_WORDS), np.uint32)
+        for row, each in zip(rows, listed, strict=True):
+            row[at.E_SRC : at.E_SRC + 4], row[at.E_DST : at.E_DST + 4] = each.src, each.dst
+            row[at.E_PORTS], row[at.E_PROTO] = each.ports, each.proto | each.family << 8
+            row[at.E_ZONES] = each.zones[0] << 16 | each.zones[1]
+            row[at.E_STATUS], row[at.B_STATE // 4] = each.status, each.state
+        return rows, np.array([each.remaining_s for each in listed], np.uint32)
+
     def listed(self, now_ns: int) -> Iterator[Listed]:
         """Live entries in the order of their places; clash entries and expired ones are not shown."""
         acct = bool(self.settings[at.S_ACCT])

@@ -48,6 +48,7 @@ class _Engine(Protocol):
     def log(self) -> list[tuple[int, int]]: ...
     def bytes_used(self) -> int: ...
     def listed(self, now_ns: int) -> Iterator[listing.Listed]: ...
+    def rows(self, now_ns: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]: ...
 
 
 _SHOWN = (
@@ -269,20 +270,18 @@ class Twin:
         """The live entries as columns: l4proto family src dst (four words each) sport dport status state remaining_s
         zone. Ports are 0 where a protocol has none.
         """
-        rows = list(self._listed(now_ns))
-        flat = np.array([(*e.src, *e.dst, e.proto, e.family, e.ports, e.status, e.state) for e in rows], np.uint32)
-        flat = flat.reshape(len(rows), 13)
-        more = np.array([(e.remaining_s, e.zones[0]) for e in rows], np.uint32).reshape(len(rows), 2)
-        ported = np.isin(flat[:, 8], (6, 17, 132, 136))
+        words, remaining_s = self._engine.rows(self._now_ns or 0 if now_ns is None else now_ns)
+        proto, ports = words[:, at.E_PROTO], words[:, at.E_PORTS]
+        ported = np.isin(proto & 0xFF, (6, 17, 132, 136))
         return {
-            "l4proto": flat[:, 8],
-            "family": flat[:, 9],
-            "src": flat[:, 0:4],
-            "dst": flat[:, 4:8],
-            "sport": np.where(ported, flat[:, 10] >> 16, 0).astype(np.uint32),
-            "dport": np.where(ported, flat[:, 10] & 0xFFFF, 0).astype(np.uint32),
-            "status": flat[:, 11],
-            "tcp_state": flat[:, 12],
-            "remaining_s": more[:, 0],
-            "zone": more[:, 1],
+            "l4proto": proto & np.uint32(0xFF),
+            "family": proto >> np.uint32(8),
+            "src": words[:, at.E_SRC : at.E_SRC + 4],
+            "dst": words[:, at.E_DST : at.E_DST + 4],
+            "sport": np.where(ported, ports >> np.uint32(16), np.uint32(0)),
+            "dport": np.where(ported, ports & np.uint32(0xFFFF), np.uint32(0)),
+            "status": words[:, at.E_STATUS],
+            "tcp_state": words[:, at.B_STATE // 4] & np.uint32(0xFF),
+            "remaining_s": remaining_s,
+            "zone": words[:, at.E_ZONES] >> np.uint32(16),
         }
