@@ -1,6 +1,6 @@
 """``tablefull replay`` of a capture from disk, beside nfstream and softflowd on the same packets.
 
-Ten million small packets for us (goal 8 M a second; start-up is taken off, measured by a capture of one packet); the
+Ten million small packets for us (goal 8 M a second; start-up is taken off, measured by a capture of a thousand); the
 peers, slower by an order, get the first part of the same capture. softflowd is Debian's package of that name.
 """
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 PACKETS, PEER_PACKETS = 10_000_000, 300_000
 CONNECTIONS = 200_000
+START_PACKETS = 1000
 ROUNDS = 3
 GOAL = 8.0
 NEEDED_MB = 700
@@ -94,7 +95,7 @@ def main() -> int:
             print(f"needs {NEEDED_MB} MB of disk")
             return 1
         large, small, one = folder / "large.pcap", folder / "small.pcap", folder / "one.pcap"
-        for path, packets in ((large, PACKETS), (small, PEER_PACKETS), (one, 1)):
+        for path, packets in ((large, PACKETS), (small, PEER_PACKETS), (one, START_PACKETS)):
             write(path, packets)
         replay = [ours, "replay", "--max", str(CONNECTIONS * 2), "--format", "json"]
         seconds([*replay, str(small)])
@@ -111,7 +112,9 @@ def main() -> int:
             if command is None:
                 print(f"{peer} is not here")
                 continue
-            base = PEER_PACKETS / (seconds(command)[0] - seconds(started[peer] or command)[0]) / 1e6
+            # softflowd starts in milliseconds, and waits for ever after a capture as short as that.
+            start = seconds(started[peer] or command)[0] if peer == "nfstream" else 0.0
+            base = PEER_PACKETS / (seconds(command)[0] - start) / 1e6
             print(f"{peer}, {PEER_PACKETS} packets: {base:.2f} M/s, we are {rate / base:.0f} times as fast")
     return int(rate < GOAL)
 
