@@ -128,8 +128,8 @@ def peers(capture: Path, folder: Path) -> dict[str, list[str] | None]:
         found["nfstream"] = [sys.executable, "-c", _NFSTREAM, str(capture)]
     softflowd = shutil.which("softflowd", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if softflowd:
-        control, pid = str(folder / "control"), str(folder / "pid")
-        found["softflowd"] = [softflowd, "-d", "-r", str(capture), "-c", control, "-p", pid]
+        pid = str(folder / "pid")
+        found["softflowd"] = [softflowd, "-d", "-r", str(capture), "-c", "none", "-p", pid]
     return found
 
 
