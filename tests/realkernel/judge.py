@@ -303,8 +303,17 @@ class _Matcher:
         stamp = 0 if rows is None else int(_stamps(rows).max())
         if not stamp:
             return
+        # An empty part is never kept, so it never comes out, unless it did just now.
+        waiting = [
+            one for one in waiting if (place := _part(self._batch.packet(one))) and (place[1] < place[2] or one == index)
+        ]
         parts = sorted(_part(self._batch.packet(one))[1:] for one in waiting)  # type: ignore[index]
         ends = [0, *(end for _, end, _ in parts)]
+        if rows is not None and rows[0, 0] >> 4 == 6 and _size_out(rows) < parts[-1][1]:
+            # Less came out than the datagram holds: this part alone, which reassembly handed on as it was.
+            self._state[index], self._direction[index] = self._code[stamp]
+            self._waiting[part[0]] = [one for one in waiting if one != index]
+            return
         whole = all(begin == end for (begin, _, _), end in zip(parts, ends, strict=False)) and not parts[-1][2]
         if whole:
             self._state[waiting], self._direction[waiting] = self._code[stamp]
@@ -321,6 +330,12 @@ class _Matcher:
 
 def _stamps(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.where(rows[:, 0] >> 4 == 4, rows[:, 1] >> 2, (rows[:, 0] & 0xF) << 2 | rows[:, 1] >> 6)
+
+
+def _size_out(rows: npt.NDArray[np.uint8]) -> int:
+    """Bytes of the datagram in these IPv6 packets, whether they carry a fragment header or not."""
+    lengths = rows[:, 4].astype(np.int64) << 8 | rows[:, 5]
+    return int((lengths - 8 * (rows[:, 6] == 44)).sum())
 
 
 def _part(packet: bytes) -> tuple[bytes, int, int, bool] | None:
