@@ -8,9 +8,11 @@ BIN := $(VENV)/bin
 UV ?= uv
 PYTEST_ARGS ?= -q -n auto
 FUZZ_INPUTS ?= 20000
+PROVE_PACKETS ?= 10000000
+PROVE_SEEDS ?= fresh:3
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test check bench fuzz lock man clean
+.PHONY: help env dev demo test prove check bench fuzz lock man clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -26,6 +28,12 @@ test: dev
 	@scripts/test-packages
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+## make prove   the twin beside the running kernel: PROVE_PACKETS=10000000 over three fresh seeds (root)
+prove: dev
+	@scripts/test-packages
+	@TABLEFULL_PROVE_PACKETS=$(PROVE_PACKETS) TABLEFULL_PROVE_SEEDS=$(PROVE_SEEDS) \
+	  $(BIN)/python -m pytest -q tests/realkernel/test_twin.py tests/realkernel/test_full_table.py tests/twin/test_recorded.py
+
 ## make check   lint, format, types, imports: what CI runs beside the tests
 check: dev
 	@$(BIN)/ruff check
@@ -34,7 +42,7 @@ check: dev
 	@PYTHONPATH=src $(BIN)/lint-imports
 
 ## make bench   every figure the README states, measured here
-bench: dev
+bench: $(VENV)/.bench
 	@set -e; for file in benchmarks/bench_*.py; do \
 	  test -e "$$file" || { echo "no benchmarks yet"; break; }; \
 	  echo "== $$file"; $(BIN)/python "$$file"; done
@@ -61,6 +69,10 @@ dev: $(VENV)/.dev
 
 $(VENV)/.demo: requirements/demo.lock pyproject.toml scripts/env
 	@scripts/env $(VENV) requirements/demo.lock
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev requirements/bench.lock
+	@scripts/env $(VENV) requirements/bench.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo requirements/dev.lock

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 KERNEL_MARKS = ("realkernel", "vm")
+COMPARED = "packets compared, "  # properties of tests/realkernel/test_twin.py
 CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
 
 # A machine under load is not a failing test: no profile has a deadline. CI is repeatable and its database would not last.
@@ -87,10 +88,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     yield
     stats = terminalreporter.stats
     ran = sum(1 for outcome in ("passed", "failed") for report in stats.get(outcome, []) if _is_kernel_test(report))
+    compared: Counter[str] = Counter()
+    seeds: set[object] = set()
+    for report in stats.get("passed", []):
+        for name, value in getattr(report, "user_properties", []):
+            if name.startswith(COMPARED):
+                compared[name.removeprefix(COMPARED)] += value
+            elif name == "seed":
+                seeds.add(value)
     skipped = Counter(_reason(report) for report in stats.get("skipped", []) if _is_kernel_test(report))
     if not ran and not skipped:
         return
     terminalreporter.section("kernel tests")
     terminalreporter.write_line(f"{ran} ran, {skipped.total()} skipped")
+    if compared:
+        shown = ", ".join(f"{name} {count:,}" for name, count in compared.items())
+        named = ", ".join(sorted(map(str, seeds)))
+        terminalreporter.write_line(f"kernel and twin agree on {compared.total():,} packets (seeds {named}): {shown}")
     for reason, count in skipped.most_common():
         terminalreporter.write_line(f"  {count:4}  {reason}")

@@ -87,7 +87,9 @@ def _explain(
     said = compare.feed(make(settings), run.batch, run.time_ns)
     print(f"packet {one.index}:")
     for at, (side, packet) in enumerate(kept):
-        kernel, twin = (compare.named(*both) for both in ((run.state[at], run.direction[at]), (said[0][at], said[1][at])))
+        kernel, twin = (
+            compare.named(*both) for both in ((run.state[at], run.direction[at]), (said[0][at], said[1][at]))
+        )
         mark = "" if kernel == twin else "   <== twin " + twin
         print(f"  {words(side, packet)}: {kernel}{mark}")
     print("\n".join(f"  {line}" for line in judge.lines()[:3]))

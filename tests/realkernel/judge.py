@@ -305,7 +305,9 @@ class _Matcher:
             return
         # An empty part is never kept, so it never comes out, unless it did just now.
         waiting = [
-            one for one in waiting if (place := _part(self._batch.packet(one))) and (place[1] < place[2] or one == index)
+            one
+            for one in waiting
+            if (place := _part(self._batch.packet(one))) and (place[1] < place[2] or one == index)
         ]
         parts = sorted(_part(self._batch.packet(one))[1:] for one in waiting)  # type: ignore[index]
         ends = [0, *(end for _, end, _ in parts)]
