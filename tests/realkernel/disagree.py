@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
 from tests.realkernel import batch as batches
 from tests.realkernel import compare, traffic
 from tests.realkernel.judge import Judge
@@ -34,9 +33,9 @@ def words(side: int, packet: bytes) -> str:
         seq, ack = (int.from_bytes(number, "big") for number in numbers)
         offset = (rest[12] >> 4) * 4
         options = rest[20:offset].hex()
-        return f"{way} {sport}>{dport} {flags} seq {seq} ack {ack} win {int.from_bytes(rest[14:16], 'big')} " + (
-            f"len {len(rest) - offset} options {options}"
-        )
+        window = int.from_bytes(rest[14:16], "big")
+        size = len(rest) - offset
+        return f"{way} {sport}>{dport} {flags} seq {seq} ack {ack} win {window} len {size} options {options}"
     return f"{way} {packet.hex()}"
 
 
@@ -101,5 +100,5 @@ def _pair(packet: bytes) -> frozenset[bytes]:
 
 
 if __name__ == "__main__":
-    assert NO_DIRECTION == np.iinfo(np.uint8).max
+    assert np.iinfo(np.uint8).max == NO_DIRECTION
     sys.exit(main(sys.argv[1:]))

@@ -26,10 +26,16 @@ PAUSE_MS, PAUSES = 350, 24
 SHORT = {
     **{f"nf_conntrack_tcp_timeout_{state}": 1 for state in ("syn_sent", "syn_recv", "fin_wait", "close_wait", "close")},
     **{f"nf_conntrack_tcp_timeout_{state}": 2 for state in ("last_ack", "time_wait", "established")},
-    **{"nf_conntrack_tcp_timeout_max_retrans": 1, "nf_conntrack_tcp_timeout_unacknowledged": 1},
-    **{"nf_conntrack_udp_timeout": 2, "nf_conntrack_udp_timeout_stream": 3, "nf_conntrack_icmp_timeout": 1},
-    **{"nf_conntrack_icmpv6_timeout": 1, "nf_conntrack_generic_timeout": 2, "nf_conntrack_gre_timeout": 1},
-    **{"nf_conntrack_gre_timeout_stream": 2, "nf_conntrack_sctp_timeout_established": 2},
+    "nf_conntrack_tcp_timeout_max_retrans": 1,
+    "nf_conntrack_tcp_timeout_unacknowledged": 1,
+    "nf_conntrack_udp_timeout": 2,
+    "nf_conntrack_udp_timeout_stream": 3,
+    "nf_conntrack_icmp_timeout": 1,
+    "nf_conntrack_icmpv6_timeout": 1,
+    "nf_conntrack_generic_timeout": 2,
+    "nf_conntrack_gre_timeout": 1,
+    "nf_conntrack_gre_timeout_stream": 2,
+    "nf_conntrack_sctp_timeout_established": 2,
 }
 # Settings and their share of the packets, in per cent.
 SETTINGS: dict[str, tuple[dict[str, int], int]] = {
