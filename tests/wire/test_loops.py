@@ -140,7 +140,9 @@ def test_the_packet_type_is_told(link: int, make) -> None:
 
 def test_the_interface_is_linuxs_in_cooked_v2_and_the_captures_elsewhere() -> None:
     data = made.section() + made.interface(1) + made.interface(276) + made.interface(113)
-    data += made.enhanced(0, 0, ethernet(FOUR)) + made.enhanced(1, 0, sll2(FOUR, 0, 77)) + made.enhanced(2, 0, sll(FOUR))
+    data += (
+        made.enhanced(0, 0, ethernet(FOUR)) + made.enhanced(1, 0, sll2(FOUR, 0, 77)) + made.enhanced(2, 0, sll(FOUR))
+    )
     found, _ = walked(data)
     assert [each.interface for each in found] == [0, 77, 2]
 
@@ -207,4 +209,6 @@ def test_tshark_reads_the_same_clocks(program, tmp_path) -> None:
         data += made.enhanced(which, stamp, FOUR)
     (tmp_path / "clocks.pcapng").write_bytes(data)
     found, _ = walked(data)
-    assert [each.time_ns for each in found] == [each.time_ns for each in made.tshark(program, tmp_path / "clocks.pcapng")]
+    assert [each.time_ns for each in found] == [
+        each.time_ns for each in made.tshark(program, tmp_path / "clocks.pcapng")
+    ]
