@@ -60,6 +60,7 @@ SWITCHES = (
 )
 BIT = {name: 1 << at for at, name in enumerate(SWITCHES)}
 
+FIRST_CHAIN_LIMIT = (8, 31)  # 5.15 to 6.2 [core 5.15.16, 6.2.1]
 # How expired entries leave. [kernel/eviction.py, KERNEL.md 4.3]
 GC_TIMERS, GC_SLICES, GC_FIXED, GC_ADAPTIVE = range(4)
 # How room is made at the limit: the next eight entries, the same bucket again and again, eight buckets.
@@ -103,7 +104,12 @@ def era(name: str) -> Era:
             unsure.append(switch)
         elif answer.value:
             switches |= bit
-    chain = sizing.chain_limit(kernel).value if switches & BIT["chain-limit"] else None
+    chain: tuple[int, int] | None = None
+    if switches & BIT["chain-limit"]:
+        chain = sizing.chain_limit(kernel).value
+        if chain is None:  # a stable point between those that were read
+            chain = FIRST_CHAIN_LIMIT
+            unsure.append("chain-limit-50")
     least, most = chain if chain is not None else (0, 0)
     evicts = eviction.early_drop(kernel).value
     if evicts is None or evicts.buckets == eviction.EARLY_DROP_RANGE:
