@@ -19,6 +19,7 @@ FIRST_ROWS = 1024
 PLACES, NODES = 5, 3
 TAIL = 4096
 FAR_NS = loops_table.FAR_NS
+Begun = tuple[int, int]  # what the loop said of a packet, and its bytes
 
 
 def _aligned(count: int, width: int) -> npt.NDArray[np.uint32]:
@@ -131,6 +132,61 @@ class LoopsEngine:
             if self.registers[at.R_STOPPED] == at.STOPPED_FRAGMENT and done < total:
                 return done
         return total
+
+    def begin(self, now_ns: int, ip: bytes, flags: int, zones: tuple[int, int]) -> tuple[int, int, Begun] | None:
+        """The first hook of one packet: state, direction, and what :meth:`leave` needs. None for a fragment."""
+        mode = int(self.settings[at.S_CHECKSUM]) * loops_packet.READ_CHECKSUM | loops.KEEP_BEGUN
+        mode |= loops_packet.READ_REDIRECTS * self.era.has("ignore-old-data")
+        state, direction = np.zeros(1, np.uint8), np.zeros(1, np.uint8)
+        size, none = np.array([len(ip)], np.int64), np.zeros(1, np.int64)
+        if self.registers[at.R_ROWS] <= self.registers[at.R_COUNT]:
+            self._more_rows()
+        if self.registers[at.R_LOG_LINES] > loops_table.LOG_ROOM // 2:
+            self._keep_lines()
+        loops.run(
+            self.entries,
+            self.index,
+            self.counted,
+            self.settings,
+            self.registers,
+            self.counters_row,
+            self.lines,
+            self.states_table,
+            self.scratch,
+            np.array([now_ns], np.int64),
+            np.frombuffer(ip, np.uint8),
+            none,
+            size,
+            size,
+            np.array([flags], np.uint8),
+            zones[0] << 16 | zones[1],
+            mode,
+            0,
+            state,
+            direction,
+        )
+        if self.registers[at.R_STOPPED] == at.STOPPED_FRAGMENT:
+            return None
+        got = int(self.registers[at.R_BEGUN])
+        return got & 0xFF, got >> 8 & 0xFF, (got, len(ip))
+
+    def leave(self, now_ns: int, begun: Begun, accept: bool) -> tuple[int, int]:
+        """The last hook of a packet that was begun: its final state and direction."""
+        acct = self.counted.ctypes.data if self.acct else 0
+        verdict = int(
+            loops.leave(
+                self.entries.ctypes.data,
+                self.index.ctypes.data,
+                acct,
+                self.settings.ctypes.data,
+                self.registers.ctypes.data,
+                self.counters_row.ctypes.data,
+                *begun,
+                accept,
+                now_ns,
+            )
+        )
+        return verdict & 0xFF, verdict >> 8 & 0xFF
 
     def _keep_lines(self) -> None:
         filled = int(self.registers[at.R_LOG_LINES])

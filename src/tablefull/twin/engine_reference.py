@@ -8,7 +8,7 @@ import numpy.typing as npt
 from tablefull.twin import eras
 from tablefull.twin import state as at
 from tablefull.twin.listing import Listed
-from tablefull.twin.reference import Reference
+from tablefull.twin.reference import Passing, Reference
 from tablefull.twin.reference_packet import Packet, Reading, decode
 
 
@@ -55,6 +55,19 @@ class ReferenceEngine:
         if flags & at.FLAG_UNTRACKED and packet.kind & 0xFF != at.KIND_DROPPED:
             return packet._replace(kind=at.KIND_UNTRACKED)
         return packet
+
+    def begin(self, now_ns: int, ip: bytes, flags: int, zones: tuple[int, int]) -> tuple[int, int, Passing] | None:
+        """The first hook of one packet: state, direction, and what :meth:`leave` needs. None for a fragment."""
+        packet = self.read(ip, 0, len(ip), len(ip), flags, self.reading(False))
+        if packet.kind & 0xFF == at.KIND_HELD:
+            return None
+        passing = self.table.receive(now_ns, packet, zones)
+        return passing.state, passing.direction, passing
+
+    def leave(self, now_ns: int, begun: Passing, accept: bool) -> tuple[int, int]:
+        """The last hook of a packet that was begun: its final state and direction."""
+        now_ns = self.table.turn_to(now_ns)
+        return self.table.leave(now_ns, begun) if accept else self.table.discard(begun)
 
     def turn_to(self, now_ns: int) -> None:
         """Let time pass."""

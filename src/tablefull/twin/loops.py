@@ -26,6 +26,7 @@ from tablefull.twin.loops_table import (
     home,
     matches,
     take_place,
+    zone_of,
 )
 from tablefull.twin.loops_tuple import hash_reply, hash_row
 from tablefull.twin.reference_entry import ACCEPT, INVALID, KILL, REPEAT
@@ -71,7 +72,8 @@ SLOTS, RANDOM, SEED, R_SERIAL, USED, ROWS, FREE = (
 COUNT, NOW, GC_NEXT, EARLIEST = 8 * at.R_COUNT, 8 * at.R_NOW, 8 * at.R_GC_NEXT, 8 * at.R_EARLIEST
 K_STREAM, K_ASSURED_2S, K_NOT_REUSE = BIT["udp-stream-2s"], BIT["udp-assured-2s"], BIT["invalid-not-reuse"]
 K_ERROR = BIT["error-icmp-only"]
-STOPPED, LOG_LINES = 8 * at.R_STOPPED, 8 * at.R_LOG_LINES
+STOPPED, LOG_LINES, BEGUN = 8 * at.R_STOPPED, 8 * at.R_LOG_LINES, 8 * at.R_BEGUN
+KEEP_BEGUN = 8  # of the mode: the first packet is received only; what became of it stands in a register
 STOPPED_NOT, STOPPED_FRAGMENT, STOPPED_ROOM = at.STOPPED_NOT, at.STOPPED_FRAGMENT, at.STOPPED_ROOM
 K_RELATED = BIT["icmp-related-invalid"]
 STREAM_NS, NOTHING = at.STREAM_NS, at.NOTHING
@@ -200,10 +202,9 @@ def _track(
     data: int,
     held: int,
     zones: int,
-    accept: bool,
     now_ns: int,
 ) -> int:
-    """A packet comes in and leaves: its state and direction, packed."""
+    """Find or begin the entry and let its protocol judge: the verdict, and above it one more than the begun row."""
     while True:
         number = look_up(ent, idx, cfg, reg, cnt, p, zones, now_ns)
         fresh = number == NOTHING
@@ -244,27 +245,20 @@ def _track(
             if fresh:
                 forget(ent, reg, row)
             return _verdict(BADLY, NONE)
-        length = le32(p + P_LENGTH)
         if action == ACCEPT:
-            _refresh(e, reg, acct, row, d, result >> 3, length, now_ns)
+            _refresh(e, reg, acct, row, d, result >> 3, le32(p + P_LENGTH), now_ns)
         elif action == KILL:
             delete(ent, idx, cfg, reg, cnt, row)
-            return _verdict(state, d) if accept else _verdict(DROPPED, NONE)
+            return _verdict(state, d)
         if d:
             status = le32(e + STATUS)
             if status & SEEN_REPLY == 0:
                 put32(e + STATUS, status | SEEN_REPLY)
-        if not accept:
-            if fresh:
-                forget(ent, reg, row)
-            return _verdict(DROPPED, NONE)
-        if fresh and not confirm(ent, idx, acct, cfg, reg, cnt, row, le32(p + P_HASH), length, now_ns):
-            return _verdict(DROPPED, NONE)
-        return _verdict(state, d)
+        return _verdict(state, d) | ((row + 1) << 16 if fresh else 0)
 
 
 @inlined
-def _pass(
+def _receive(
     ent: int,
     idx: int,
     acct: int,
@@ -277,29 +271,72 @@ def _pass(
     data: int,
     held: int,
     zones: int,
-    accept: bool,
     now_ns: int,
 ) -> int:
-    """One decoded packet, whatever it is."""
+    """The first hook, whatever the packet is; packed as by :func:`_track`."""
     if i64(reg + GC_NEXT) <= now_ns:
         collect(ent, idx, cfg, reg, cnt, now_ns)
     kind = le32(p + P_KIND) & 0xFF
     if kind == K_TRACK and not (le32(p + P_KIND) & BAD and i64(cfg + C_SWITCHES) & K_ERROR == 0):
-        return _track(ent, idx, acct, cfg, reg, cnt, log, table, p, data, held, zones, accept, now_ns)
+        return _track(ent, idx, acct, cfg, reg, cnt, log, table, p, data, held, zones, now_ns)
     if kind == K_ICMP_ERROR:
         number = look_up(ent, idx, cfg, reg, cnt, p, zones, now_ns)
         if number == NOTHING:
-            verdict = _refused_error(cfg, cnt)
-        else:
-            verdict = _verdict(RELATED, number & 1)
-    elif kind == K_INVALID:
+            return _refused_error(cfg, cnt)
+        return _verdict(RELATED, number & 1)
+    if kind == K_INVALID:
         add(cnt, N_INVALID, 1)
-        verdict = _verdict(BADLY, NONE)
-    elif kind == K_ICMP_INVALID or kind == K_TRACK:
-        verdict = _refused_error(cfg, cnt)
-    else:
-        return _verdict(DROPPED if kind == K_DROPPED else UNTRACKED, NONE)
-    return verdict if accept else _verdict(DROPPED, NONE)
+        return _verdict(BADLY, NONE)
+    if kind == K_ICMP_INVALID or kind == K_TRACK:
+        return _refused_error(cfg, cnt)
+    return _verdict(DROPPED if kind == K_DROPPED else UNTRACKED, NONE)
+
+
+@inlined
+def _leave(
+    ent: int,
+    idx: int,
+    acct: int,
+    cfg: int,
+    reg: int,
+    cnt: int,
+    got: int,
+    hashed: int,
+    length: int,
+    accept: bool,
+    now_ns: int,
+) -> int:
+    """The last hook: a begun entry enters the table, or is forgotten where a rule drops the packet."""
+    row = (got >> 16) - 1
+    if not accept:
+        if row >= 0:
+            forget(ent, reg, row)
+        return _verdict(DROPPED, NONE)
+    if row >= 0 and not confirm(ent, idx, acct, cfg, reg, cnt, row, hashed, length, now_ns):
+        return _verdict(DROPPED, NONE)
+    return got & 0xFFFF
+
+
+@compiled
+def leave(
+    ent: int,
+    idx: int,
+    acct: int,
+    cfg: int,
+    reg: int,
+    cnt: int,
+    got: int,
+    length: int,
+    accept: bool,
+    now_ns: int,
+) -> int:
+    """The last hook of a packet that :func:`run` only received; its verdict, packed."""
+    hashed, row = 0, (got >> 16) - 1
+    if row >= 0:
+        e = ent + ROW * row
+        hashed = hash_row(i64(reg + SEED), e, zone_of(e, 0))
+    put64(reg + NOW, max(now_ns, i64(reg + NOW)))
+    return _leave(ent, idx, acct, cfg, reg, cnt, got, hashed, length, accept, now_ns)
 
 
 @inlined
@@ -386,7 +423,12 @@ def run(
             base, held = raw + i64(begins + 8 * i), i64(helds + 8 * i)
             now_ns = max(i64(times + 8 * i), i64(reg + NOW))  # time never runs backwards
             put64(reg + NOW, now_ns)
-            verdict = _pass(ent, idx, acct, cfg, reg, cnt, log, table, p, base, held, zones, accept, now_ns)
+            got = _receive(ent, idx, acct, cfg, reg, cnt, log, table, p, base, held, zones, now_ns)
+            if mode & KEEP_BEGUN:
+                put64(reg + BEGUN, got)
+                return i + 1
+            hashed, length = le32(p + P_HASH), le32(p + P_LENGTH)
+            verdict = _leave(ent, idx, acct, cfg, reg, cnt, got, hashed, length, accept, now_ns)
             put8(out_state + i, verdict)
             put8(out_direction + i, verdict >> 8)
         i += 1

@@ -5,7 +5,7 @@ on every input, so which one runs is a matter of speed alone.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,8 @@ class _Engine(Protocol):
         states: npt.NDArray[np.uint8],
         directions: npt.NDArray[np.uint8],
     ) -> int: ...
+    def begin(self, now_ns: int, ip: bytes, flags: int, zones: tuple[int, int]) -> tuple[int, int, Any] | None: ...
+    def leave(self, now_ns: int, begun: Any, accept: bool) -> tuple[int, int]: ...
     def turn_to(self, now_ns: int) -> None: ...
     def counters(self) -> list[int]: ...
     def log(self) -> list[tuple[int, int]]: ...
@@ -62,6 +64,15 @@ class Verdict(NamedTuple):
 
     state: str
     direction: str | None
+
+
+class InFlight:
+    """A packet between its two hooks. ``verdict``: what the rules in between see."""
+
+    __slots__ = ("begun", "verdict")
+
+    def __init__(self, verdict: Verdict, begun: Any) -> None:
+        self.verdict, self.begun = verdict, begun
 
 
 class Verdicts(NamedTuple):
@@ -130,6 +141,33 @@ class Twin:
             zone=zone,
         )
         return _named(int(found.state[0]), int(found.direction[0]))
+
+    def begin(self, now_ns: int, ip_bytes: bytes, *, untracked: bool = False, zone: int = 0) -> "InFlight":
+        """A packet comes in and has not left yet: its entry, if it begins one, is counted and not in the table.
+
+        Two of them in flight at once may race for one tuple. UsageError for a fragment: that is :meth:`packet`'s.
+        """
+        self._now_ns = max(now_ns, self._now_ns or 0)
+        begun = self._engine.begin(self._now_ns, ip_bytes, at.FLAG_UNTRACKED if untracked else 0, (zone, zone))
+        if begun is None:
+            raise UsageError("a fragment is never in flight: reassembly holds it; give it to packet()")
+        self._given += 1
+        return InFlight(_named(*begun[:2]), begun[2])
+
+    def confirm(self, now_ns: int, flight: "InFlight") -> Verdict:
+        """It leaves the host or reaches a socket; ``dropped`` where its entry lost a race that cannot be settled."""
+        return self._left(now_ns, flight, accept=True)
+
+    def discard(self, now_ns: int, flight: "InFlight") -> Verdict:
+        """A rule drops it: an entry that it began is gone."""
+        return self._left(now_ns, flight, accept=False)
+
+    def _left(self, now_ns: int, flight: "InFlight", accept: bool) -> Verdict:
+        if flight.begun is None:
+            raise UsageError("this packet has left already")
+        begun, flight.begun = flight.begun, None
+        self._now_ns = max(now_ns, self._now_ns or 0)
+        return _named(*self._engine.leave(self._now_ns, begun, accept))
 
     def packets(
         self,
