@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tests.realkernel.headers import ACK, SYN, Peers, peers
 
 from tablefull.twin import Twin
+from tablefull.twin.table import InFlight
 
 SECOND = 1_000_000_000
 HOSTS = peers(1, 2)
@@ -23,6 +24,41 @@ class Both:
         assert verdicts[0] == verdicts[1]
         state, direction = verdicts[0]
         return state if direction is None else f"{state} {direction}"
+
+    def begin(self, time_s: float, data: bytes, **how: bool | int) -> list[InFlight]:
+        """A packet that has come in and not left yet, in both."""
+        flights = [twin.begin(round(time_s * SECOND), data, **how) for twin in self.twins]
+        assert flights[0].verdict == flights[1].verdict
+        return flights
+
+    def leave(self, time_s: float, flights: list[InFlight], accept: bool = True) -> str:
+        """It leaves the host, or a rule drops it."""
+        now_ns = round(time_s * SECOND)
+        verdicts = [
+            twin.confirm(now_ns, flight) if accept else twin.discard(now_ns, flight)
+            for twin, flight in zip(self.twins, flights, strict=True)
+        ]
+        assert verdicts[0] == verdicts[1]
+        return verdicts[0].state
+
+    def advance(self, time_s: float) -> None:
+        for twin in self.twins:
+            twin.advance(round(time_s * SECOND))
+
+    def count(self) -> int:
+        first, second = (twin.count for twin in self.twins)
+        assert first == second
+        return first
+
+    def counter(self, name: str) -> int:
+        first, second = (twin.counters()[name] for twin in self.twins)
+        assert first == second
+        return first
+
+    def log(self) -> list[str]:
+        first, second = (twin.log() for twin in self.twins)
+        assert first == second
+        return first
 
     def table(self, time_s: float | None = None, form: str = "extended") -> list[str]:
         now_ns = None if time_s is None else round(time_s * SECOND)
