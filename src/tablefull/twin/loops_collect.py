@@ -65,7 +65,7 @@ def _slice(ent: int, idx: int, cfg: int, reg: int, cnt: int, now_ns: int) -> Non
     put64(reg + GC_AT, first + size)
     if first + size >= used:
         put64(reg + GC_AT, 0)
-        put64(reg + GC_EARLY, 0)
+    put64(reg + GC_EARLY, 0)
     pace = 1 if gone * 2 > seen else min(i64(reg + GC_MEAN) + 1, 16)
     put64(reg + GC_MEAN, pace)
     put64(reg + GC_NEXT, now_ns + pace * SECOND_NS // SLICES)

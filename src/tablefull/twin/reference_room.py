@@ -107,7 +107,8 @@ class Room:
                 gone += 1
         self.gc_at += size
         if self.gc_at >= len(self.rows):
-            self.gc_at, self.gc_early = 0, False
+            self.gc_at = 0
+        self.gc_early = False  # one slice evicts for a refusal, whatever hangs in the others
         self.gc_mean = 1 if gone * 2 > seen else min(self.gc_mean + 1, 16)
         self.gc_next = now_ns + self.gc_mean * at.SECOND_NS // at.GC_SLICES
 
