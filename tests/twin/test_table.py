@@ -154,7 +154,9 @@ def test_a_namespace_that_is_not_the_first_is_named_in_the_log() -> None:
         for flags, link, numbers in ((SYN, THERE, (1, 0)), (SYN | ACK, BACK, (5, 2)), (ACK, THERE, (2, 6))):
             ports = (1000, 80) if link is THERE else (80, 1000)
             twin.packet(SECOND, link.tcp(*ports, *numbers, flags, 1000))
+        assert twin.first_refusal_ns is None
         twin.packet(SECOND, QUERY)
+        assert twin.first_refusal_ns == SECOND
         assert twin.log() == [
             "[    1.000000] nf_conntrack: nf_conntrack: table full in netns 4026532000, dropping packet"
         ]

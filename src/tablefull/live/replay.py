@@ -391,7 +391,7 @@ def _outcome(run: _Run) -> Outcome:
         peak_ns=run.peak_ns,
         refused=counters["drop"],
         refused_openings=run.refused_openings,
-        refused_from_ns=begins[0] if rising else None,
+        refused_from_ns=(twin.first_refusal_ns or begins[0]) if rising else None,
         refused_to_ns=rising[-1][1].time_ns if rising else None,
         refused_s=sum(later.time_ns - begin for (_, later), begin in zip(rising, begins, strict=True)) / 1e9,
         log=twin.log(),

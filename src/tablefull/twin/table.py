@@ -282,6 +282,11 @@ class Twin:
         shown = " ".join(f"{'chaintoolong' if name == 'chain_toolong' else name}={named[name]}" for name in _SHOWN)
         return f"cpu=0   \t{shown} "
 
+    @property
+    def first_refusal_ns(self) -> int | None:
+        """When the log first spoke of a full table; None where it never did."""
+        return next((time_ns for time_ns, _ in self._engine.log()), None)
+
     def log(self) -> list[str]:
         """The kernel log a person would see, with the time of each line in seconds of the packets' clock."""
         lines = []

@@ -15,6 +15,7 @@ from tablefull.views.replay_chart import BLOCKS, chart, figure
 from tablefull.views.terminal import Page
 
 SCHEMA = "tablefull/replay/1"
+CELL = 10  # a column of the comparison
 MOST_LINES = 24
 _CLOCK = "%Y-%m-%d %H:%M:%S"
 RECENT_NS = 10**18  # a time before 2001 is a clock that began with the run, not a date
@@ -90,7 +91,8 @@ def _outcome(page: Page, found: Replay, outcome: Outcome, width: int, blocks: st
         for line in lines:
             page.add((line, ""))
     page.title("THE NUMBERS")
-    rows = [("peak", f"{outcome.peak} at {when(outcome.peak_ns, found.first_ns)}"), ("at the end", str(outcome.count))]
+    rows = [("peak", f"{outcome.peak}, reached by {when(outcome.peak_ns, found.first_ns)}")]
+    rows.append(("at the end", str(outcome.count)))
     rows.append(("limit", "none" if not outcome.limit else str(outcome.limit)))
     if outcome.buckets:
         rows.append(("buckets", str(outcome.buckets)))
@@ -122,20 +124,28 @@ def _refusals(outcome: Outcome, found: Replay) -> str:
     return f", between {(begin - found.first_ns) / 1e9:.3f} s and {(end - found.first_ns) / 1e9:.3f} s"
 
 
-def _compared(page: Page, outcomes: Sequence[Outcome]) -> None:
-    """Several settings side by side: a row each."""
+def _compared(page: Page, outcomes: Sequence[Outcome], width: int) -> None:
+    """Several settings side by side: a row each; a long setting has a line of its own above its numbers."""
     page.title("SIDE BY SIDE")
-    widest = max(7, *(len(outcome.setting.label) for outcome in outcomes))
     names = ("peak", "limit", "refused", "evicted", "invalid", "at end")
-    page.add((f"  {'setting':<{widest}}" + "".join(f"{name:>10}" for name in names), "strong"))
+    room = width - 2 - CELL * len(names)
+    widest = max(7, *(len(outcome.setting.label) for outcome in outcomes))
+    above = widest > room
+    lead = 2 if above else widest + 2
+    page.add((f"{'' if above else '  setting':<{lead}}" + "".join(f"{name:>{CELL}}" for name in names), "strong"))
     for outcome in outcomes:
         counters = outcome.counters
         cells = (
             *(figure(outcome.peak), figure(outcome.limit) if outcome.limit else "none", str(outcome.refused)),
             *(str(counters.get("early_drop", "?")), str(counters.get("invalid", "?")), figure(outcome.count)),
         )
+        numbers = ("".join(f"{cell:>{CELL}}" for cell in cells), "")
         style = "worst" if outcome.refused else "good"
-        page.add((f"  {outcome.setting.label:<{widest}}", style), ("".join(f"{cell:>10}" for cell in cells), ""))
+        if above:
+            page.text(outcome.setting.label, style)
+            page.add(("  ", ""), numbers)
+        else:
+            page.add((f"  {outcome.setting.label:<{widest}}", style), numbers)
 
 
 def render(found: Replay, extra: Sequence[str], width: int, blocks: str = BLOCKS) -> Page:
@@ -154,7 +164,7 @@ def render(found: Replay, extra: Sequence[str], width: int, blocks: str = BLOCKS
         for line in said:
             page.text(line, lead="- ")
     if len(found.outcomes) > 1:
-        _compared(page, found.outcomes)
+        _compared(page, found.outcomes, width)
     _outcome(page, found, first, width, blocks)
     return page
 
