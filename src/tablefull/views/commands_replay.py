@@ -8,10 +8,11 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, TextIO, cast
 
 import click
 
@@ -165,6 +166,7 @@ def replay(
         given["nf_conntrack_max"] = maximum
     outputs = [name for name in (verdicts, entries, timeline) if name is not None]
     _check_outputs(outputs, capture, form)
+    _check_timeline(timeline)
     interval_ns = None if interval is None else round(_seconds(interval, "--interval") * 1e9)
     try:
         chosen = settings(kernel, given, notrack, others)
@@ -187,7 +189,7 @@ def replay(
         raise
     if timeline is not None:
         _write_timeline(found, timeline)
-    _answer(found, extra, form)
+    _answer(found, extra, form, sys.stderr if "-" in outputs else sys.stdout)
     if code:
         return code
     return EXIT_FINDING if found.outcomes[0].refused else EXIT_FINE
@@ -203,6 +205,21 @@ def _check_outputs(outputs: Sequence[str], capture: str | None, form: str) -> No
         raise UsageError(f"{capture}: is the capture itself; name another file to write")
     if "-" in outputs and form == "json":
         raise UsageError("--format json and - both mean standard output; name a file")
+    for name in outputs:
+        folder = Path(name).parent
+        if name != "-" and not folder.is_dir():
+            raise UsageError(f"{name[:200]!a}: there is no directory {str(folder)[:200]!a} to write it into")
+
+
+def _check_timeline(path: str | None) -> None:
+    """Before the packets are read: a long run is not to end with a name that cannot be."""
+    if path is None or path == "-":
+        return
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise UsageError(f"--timeline {path[:200]!a}: the name ends in neither .csv nor .parquet")
+    if suffix == ".parquet" and find_spec("polars") is None:
+        raise UsageError(f"{NEEDS.format('polars for Parquet')}; .csv needs nothing")
 
 
 def _run(
@@ -375,10 +392,7 @@ def _write_timeline(found: "Replay", path: str) -> None:
     from tablefull.views.replay_text import timeline
 
     table = timeline(found)
-    writers: dict[str, Callable[[dict[str, list[Any]]], bytes]] = {".csv": _csv, ".parquet": _parquet}
-    writer = writers.get(Path(path).suffix.lower()) if path != "-" else _csv
-    if writer is None:
-        raise UsageError(f"--timeline {path}: the name ends in neither .csv nor .parquet")
+    writer = _parquet if Path(path).suffix.lower() == ".parquet" else _csv
     emit_pieces((writer(table),), path)
 
 
@@ -391,16 +405,15 @@ def _csv(table: dict[str, list[Any]]) -> bytes:
 
 
 def _parquet(table: dict[str, list[Any]]) -> bytes:
-    try:
-        import polars as pl
-    except ModuleNotFoundError:
-        raise UsageError(f"{NEEDS.format('polars for Parquet')}; .csv needs nothing") from None
+    import polars as pl
+
     held = io.BytesIO()
     pl.DataFrame(table).write_parquet(held)
     return held.getvalue()
 
 
-def _answer(found: "Replay", extra: Sequence[str], form: str) -> None:
+def _answer(found: "Replay", extra: Sequence[str], form: str, stream: TextIO) -> None:
+    """The answer; on standard error where a table went to standard output, so that it can be piped on."""
     from tablefull.views import replay_text
     from tablefull.views.replay_chart import ASCII, BLOCKS
 
@@ -409,6 +422,10 @@ def _answer(found: "Replay", extra: Sequence[str], form: str) -> None:
 
         emit(msgspec.json.format(msgspec.json.encode(replay_text.as_object(found, extra)), indent=2).decode() + "\n")
         return
-    encoding = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "")
-    page = replay_text.render(found, extra, width_of(sys.stdout), BLOCKS if encoding.startswith("utf") else ASCII)
-    emit(page.coloured() if wants_colour(sys.stdout) else page.plain())
+    encoding = (getattr(stream, "encoding", "") or "").lower().replace("-", "")
+    page = replay_text.render(found, extra, width_of(stream), BLOCKS if encoding.startswith("utf") else ASCII)
+    text = page.coloured() if wants_colour(stream) else page.plain()
+    if stream is sys.stdout:
+        emit(text)
+    else:
+        say(text.rstrip("\n"))

@@ -57,9 +57,22 @@ def notes(found: Replay) -> list[str]:
         said.append(f"{found.backwards} packets are out of order in time; they happen at the time already reached")
     if found.cut_short:
         said.append(f"{found.cut_short} packets were cut short when captured: their checksums were not verified")
+    if outside := _outside(found.outcomes[0]):
+        said.append(
+            f"{outside} packets never reached tracking: a wrong IP header or its checksum, or a fragment whose datagram"
+            " stayed incomplete; the kernel drops those by itself"
+        )
     if found.not_ip:
         said.append(f"{found.not_ip} frames hold no IP packet; tracking never sees them")
     return said
+
+
+def _outside(outcome: Outcome) -> int:
+    """Packets that were dropped, but not by the table."""
+    if outcome.verdicts is None:
+        return 0
+    by_table = outcome.counters.get("drop", 0) + outcome.counters.get("insert_failed", 0)
+    return max(0, outcome.verdicts[STATES.index("dropped")] - by_table)
 
 
 def _holders(page: Page, outcome: Outcome, first_ns: int) -> None:
@@ -91,7 +104,8 @@ def _outcome(page: Page, found: Replay, outcome: Outcome, width: int, blocks: st
         for line in lines:
             page.add((line, ""))
     page.title("THE NUMBERS")
-    rows = [("peak", f"{outcome.peak}, reached by {when(outcome.peak_ns, found.first_ns)}")]
+    reached = f", reached by {when(outcome.peak_ns, found.first_ns)}" if outcome.peak else ""
+    rows = [("peak", f"{outcome.peak}{reached}")]
     rows.append(("at the end", str(outcome.count)))
     rows.append(("limit", "none" if not outcome.limit else str(outcome.limit)))
     if outcome.buckets:
