@@ -43,6 +43,7 @@ check: dev
 
 ## make bench   every figure the README states, measured here
 bench: $(VENV)/.bench
+	@scripts/test-packages
 	@set -e; for file in benchmarks/bench_*.py; do \
 	  test -e "$$file" || { echo "no benchmarks yet"; break; }; \
 	  echo "== $$file"; $(BIN)/python "$$file"; done
