@@ -6,6 +6,7 @@ says.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,20 @@ def _aligned(count: int, width: int) -> npt.NDArray[np.uint32]:
     raw = np.zeros(count * width + 16, np.uint32)
     shift = -(raw.ctypes.data // 4) % 16
     return raw[shift : shift + count * width].reshape(count, width)
+
+
+class _Memory(NamedTuple):
+    """What the loops work on, in the order of their arguments."""
+
+    entries: npt.NDArray[np.uint32]
+    index: npt.NDArray[np.int64]
+    counted: npt.NDArray[np.int64]
+    settings: npt.NDArray[np.int64]
+    registers: npt.NDArray[np.int64]
+    counters: npt.NDArray[np.int64]
+    lines: npt.NDArray[np.int64]
+    states_table: npt.NDArray[np.uint8]
+    scratch: npt.NDArray[np.uint32]
 
 
 class LoopsEngine:
@@ -78,6 +93,19 @@ class LoopsEngine:
             wanted = limit + 1
         self._grow(min(wanted, at.MOST_ENTRIES))
 
+    def _make_room(self) -> None:
+        """A row for one more entry, and room for more lines of the log."""
+        if self.registers[at.R_LOG_LINES] > loops_table.LOG_ROOM // 2:
+            self._keep_lines()
+        if self.registers[at.R_ROWS] <= self.registers[at.R_COUNT]:
+            self._more_rows()
+
+    def _held(self) -> _Memory:
+        return _Memory(
+            *(self.entries, self.index, self.counted, self.settings, self.registers),
+            *(self.counters_row, self.lines, self.states_table, self.scratch),
+        )
+
     def run(
         self,
         time_ns: npt.NDArray[np.int64],
@@ -106,21 +134,10 @@ class LoopsEngine:
             np.ascontiguousarray(flags),
         )
         while done < total:
-            if self.registers[at.R_LOG_LINES] > loops_table.LOG_ROOM // 2:
-                self._keep_lines()
-            if self.registers[at.R_ROWS] <= self.registers[at.R_COUNT]:
-                self._more_rows()
+            self._make_room()
             done = int(
                 loops.run(
-                    self.entries,
-                    self.index,
-                    self.counted,
-                    self.settings,
-                    self.registers,
-                    self.counters_row,
-                    self.lines,
-                    self.states_table,
-                    self.scratch,
+                    *self._held(),
                     *arrays,
                     zones[0] << 16 | zones[1],
                     mode,
@@ -139,20 +156,9 @@ class LoopsEngine:
         mode |= loops_packet.READ_REDIRECTS * self.era.has("ignore-old-data")
         state, direction = np.zeros(1, np.uint8), np.zeros(1, np.uint8)
         size, none = np.array([len(ip)], np.int64), np.zeros(1, np.int64)
-        if self.registers[at.R_ROWS] <= self.registers[at.R_COUNT]:
-            self._more_rows()
-        if self.registers[at.R_LOG_LINES] > loops_table.LOG_ROOM // 2:
-            self._keep_lines()
+        self._make_room()
         loops.run(
-            self.entries,
-            self.index,
-            self.counted,
-            self.settings,
-            self.registers,
-            self.counters_row,
-            self.lines,
-            self.states_table,
-            self.scratch,
+            *self._held(),
             np.array([now_ns], np.int64),
             np.frombuffer(ip, np.uint8),
             none,
