@@ -34,7 +34,7 @@ class _Memory(NamedTuple):
     """What the loops work on, in the order of their arguments."""
 
     entries: npt.NDArray[np.uint32]
-    index: npt.NDArray[np.int64]
+    nodes: npt.NDArray[np.int64]
     counted: npt.NDArray[np.int64]
     settings: npt.NDArray[np.int64]
     registers: npt.NDArray[np.int64]
