@@ -28,6 +28,8 @@ PIECE_BYTES = 16 << 20  # no block of a pcapng is larger (wire.loops.MOST_BLOCK)
 LINGER_S = (
     0.5  # a slow pipe, such as a capture that is being made, is not waited for longer than this once it gave some
 )
+# What the streams hold at most: asked for more, one reads on although it holds some, and an error then loses that.
+_HELD_BYTES = 128 * 1024
 
 _INSTEAD = {"tar": "a tar archive", "zip": "a zip archive", "text": "a text"}
 
@@ -214,7 +216,7 @@ def _fill(stream: BinaryIO, piece: memoryview, there: int, wanted: int) -> tuple
     began = time.monotonic()
     while there < len(piece):
         try:
-            got = fill(piece[there:])
+            got = fill(piece[there : there + _HELD_BYTES])
         except OSError as error:
             return there, True, f"it cannot be read on ({(error.strerror or str(error)).lower()})"
         if not got:
