@@ -130,14 +130,18 @@ def with_hostname(space: Namespace, hostname: str | None, own: str) -> Namespace
     return with_key(space, safe(hostname) if space.name is None and space.role == "container" else space.key, hostname)
 
 
-def _open(proc: Proc, space: Namespace) -> int:
+def path_of(proc: Proc, space: Namespace) -> str:
+    """The file by which a namespace is entered: its name's, else that of a process in it."""
     if space.name is not None:
         for folder in NAMED:
-            try:
-                return os.open(proc.path(f"{folder}/{space.name}"), os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:
-                continue
-    return os.open(proc.path(f"proc/{space.pid}/ns/net"), os.O_RDONLY | os.O_CLOEXEC)
+            path = proc.path(f"{folder}/{space.name}")
+            if os.access(path, os.R_OK):
+                return path
+    return proc.path(f"proc/{space.pid}/ns/net")
+
+
+def _open(proc: Proc, space: Namespace) -> int:
+    return os.open(path_of(proc, space), os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _setns(fd: int, kind: int) -> None:
