@@ -15,10 +15,9 @@ from operator import itemgetter
 
 from msgspec import Struct, field
 
-from tablefull.errors import KernelRefused, ParseError
-from tablefull.live.netlink import Interrupted, Netlink, check_end, statistics
+from tablefull.errors import ParseError
+from tablefull.live.netlink import Interrupted, Netlink, statistics
 from tablefull.wire import ctnetlink as at
-from tablefull.wire import nlattr
 from tablefull.wire.dimensions import Dimension, Key
 from tablefull.wire.selection import Test
 
@@ -193,37 +192,7 @@ def can_compile() -> bool:
     return find_spec("numba") is not None
 
 
-def datagrams(link: Netlink, family: int = 0, block_bytes: int = 1 << 20) -> Iterator[tuple[bytearray, int, int]]:
-    """The dump in blocks: the bytes, how many of them count, and the sequence number of what belongs to it."""
-    from tablefull.live.netlink import DATAGRAM_BYTES
-
-    sequence = link.ask(lambda number: at.dump_request(number, family))
-    ended = False
-    while not ended:
-        block = bytearray(block_bytes)
-        view, filled = memoryview(block), 0
-        while filled + DATAGRAM_BYTES <= block_bytes and not ended:
-            size = link.receive(view[filled:])
-            last = view[filled : filled + 16]
-            kind = nlattr.HEADER.unpack_from(last)[1] if size >= nlattr.HEADER_BYTES else 0
-            ended = kind in (nlattr.DONE, nlattr.ERROR) or _ends(view[filled : filled + size])
-            filled += (size + 3) & ~3
-        yield block, filled, sequence
-
-
-def _ends(datagram: memoryview) -> bool:
-    """Whether the message that ends the answer stands behind others in this datagram: it is always the last."""
-    size = len(datagram)
-    for length in (20, 24, 36):  # with its errno, and with what extended acknowledgements add
-        if size > length and nlattr.HEADER.unpack_from(datagram, size - length)[:2] == (length, nlattr.DONE):
-            return True
-    return False
-
-
 def counts(namespace: str | None = None) -> tuple[int, int | None]:
     """Entries and limit of a namespace, by netlink. KernelRefused where it may not be asked."""
     with Netlink(namespace=namespace) as link:
         return statistics(link)
-
-
-__all__ = ["KernelRefused", "Made", "Reading", "Share", "check_end", "counts", "full", "interval", "sample"]
