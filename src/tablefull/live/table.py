@@ -185,6 +185,24 @@ def full(
     return result
 
 
+def from_file(
+    namespace: str | None, dimensions: Sequence[Dimension], size: int | None = None, where: Test | None = None
+) -> Reading:
+    """The same from /proc/net/nf_conntrack, the first ``size`` entries or all. OSError where it is not there."""
+    from tablefull.live import table_proc
+    from tablefull.live.netlink import in_namespace
+    from tablefull.live.spaces import count_of_files
+
+    began = time.perf_counter()
+    total, limit = count_of_files(namespace)
+    found = in_namespace(namespace, lambda: list(islice(table_proc.rows(), size)))
+    whole = size is None or len(found) < size
+    result = _read(found, None if whole else total, dimensions, where)
+    result.total, result.limit, result.source = total, limit, "/proc/net/nf_conntrack"
+    result.took_s = time.perf_counter() - began
+    return result
+
+
 def can_compile() -> bool:
     """Whether the extra `twin` is there."""
     from importlib.util import find_spec

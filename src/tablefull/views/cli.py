@@ -27,6 +27,7 @@ COMMANDS = {
     ),
     "collect": ("commands_collect", "Write what a diagnosis needs to know of this host into a bundle; change nothing."),
     "explain": ("commands_explain", "Explain a cause or a fix; without an id, list them all."),
+    "table": ("commands_table", "Say who fills the table: shares by state, source, port, namespace; sampled or whole."),
     "replay": (
         "commands_replay",
         "Run a capture or made-up traffic through connection tracking: what would happen under other settings.",
@@ -42,6 +43,7 @@ Examples:
   sudo tablefull diagnose                   this host
   tablefull diagnose web1.tar.gz --format json
   tablefull explain bridge-nf
+  sudo tablefull table                      who fills it
   tablefull replay web1.pcap --max 65536    what would happen
 
 \b
