@@ -292,8 +292,24 @@ class Fenced:
         return np.frombuffer(self.pages, np.uint8, len(data), self.room - len(data))
 
 
+LAYERS = [
+    *((1, frame) for frame in (ethernet(FOUR), VLAN, PPPOE, ethernet(VLAN[14:], 0x8100))),
+    *((9, ppp) for ppp in (b"\xff\x03\0\x21" + FOUR, b"\xff\x03\x57" + SIX, b"\0\x57" + SIX)),
+    *((link, struct.pack(">I", 2) + FOUR) for link in (0, 108)),
+    *((link, FOUR) for link in (12, 14, 101, 228, 229)),
+    *((276, frame) for frame in COOKED),
+    *((113, sll(packet)) for packet in (FOUR, SIX, SYN)),
+    (51, PPPOE[14:]),
+]
+
+
 def walk_at_the_fence(inputs: int) -> None:
     fenced = Fenced()
+    for link, frame in LAYERS:
+        for size in range(len(frame) + 1):
+            record = made.record(AT, frame[:size], length=1500)
+            found = judged(Reader("x").walk(fenced.put(made.header(link) + record), last=True))
+            assert len(found) == 1
     everything = list(WHOLE.values())
     for seed in range(inputs):
         chance = random.Random(seed)

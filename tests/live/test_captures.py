@@ -159,10 +159,10 @@ def test_standard_input_from_a_file(put: Callable[[bytes], str]) -> None:
     with Path(target).open("rb") as stdin:
         found, capture = read("-", stdin)
     assert (found, capture.size_bytes) == (KNOWN, len(PLAIN))
-    # Of which something was read before: it begins where it is.
-    Path(target).write_bytes(b"12345" + PLAIN)
+    # Of which something was read before, though that was a capture too: it begins where it is.
+    Path(target).write_bytes(made.header(101) + PLAIN)
     with Path(target).open("rb") as stdin:
-        assert stdin.read(5) == b"12345"
+        assert stdin.read(24) == made.header(101)
         assert read("-", stdin)[0] == KNOWN
 
 

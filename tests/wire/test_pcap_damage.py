@@ -151,7 +151,7 @@ def test_what_is_no_capture_that_is_read(data: bytes, what: str) -> None:
     ("packet", "which"),
     [
         (made.enhanced(1, 1, FOUR), 1),
-        (made.old(1, 1, FOUR), 1),
+        (made.block(2, struct.pack("<HHIIII", 1, 9, 0, 1, 32, 32) + FOUR), 1),  # 9 packets were lost before it
         (made.section() + made.interface(105) + made.simple(b""), 0),
     ],
 )

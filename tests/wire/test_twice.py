@@ -202,5 +202,6 @@ def test_from_one_block_of_frames_to_the_next() -> None:
     nothing = came._replace(**{name: getattr(came, name)[:0] for name in Frames._fields[1:]})
     twice = Twice()
     assert [twice.mark(each).tolist() for each in (nothing, came, nothing, left)] == [[], [False], [], [True]]
-    assert twice.marked == 1
+    assert [twice.mark(each).tolist() for each in (came, left, nothing)] == [[False], [True], []]
+    assert twice.marked == 2
     assert Twice().mark(left).tolist() == [False]
