@@ -293,7 +293,7 @@ class Fenced:
 
 
 LAYERS = [
-    *((1, frame) for frame in (ethernet(FOUR), VLAN, PPPOE, ethernet(VLAN[14:], 0x8100))),
+    *((1, frame) for frame in (ethernet(FOUR), VLAN, PPPOE, ethernet(VLAN[10:], 0x88A8))),
     *((9, ppp) for ppp in (b"\xff\x03\0\x21" + FOUR, b"\xff\x03\x57" + SIX, b"\0\x57" + SIX)),
     *((link, struct.pack(">I", 2) + FOUR) for link in (0, 108)),
     *((link, FOUR) for link in (12, 14, 101, 228, 229)),
