@@ -91,25 +91,31 @@ def _key(row: at.Row, word: int, family: int) -> Key:
     return row[word], row[word + 1], row[word + 2], row[word + 3], family
 
 
-def among(rows: Iterable[at.Row], own: Collection[Key], there: Collection[End]) -> Orphans:
+def own_connections(rows: Iterable[at.Row], own: Collection[Key]) -> list[tuple[at.Row, End]]:
+    """The entries that should have a socket here, with both its ends."""
+    found = []
+    for row in rows:
+        if row[at.R_STATE] in LOOKED_AT and row[at.R_PROTO] == TCP:
+            end = end_of(row, own)
+            if end is not None:
+                found.append((row, end))
+    return found
+
+
+def among(mine: Iterable[tuple[at.Row, End]], there: Collection[End]) -> Orphans:
     """How many of these entries are without a socket. Both ends may be here: then either socket will do."""
     looked_at = without = 0
     examples: list[str] = []
-    for row in rows:
-        if row[at.R_PROTO] != TCP or row[at.R_STATE] not in LOOKED_AT:
-            continue
-        end = end_of(row, own)
-        if end is None:
-            continue
+    for row, end in mine:
         looked_at += 1
-        mine, port, other, other_port = end
-        if end in there or (other, other_port, mine, port) in there:
+        own, port, other, other_port = end
+        if end in there or (other, other_port, own, port) in there:
             continue
         without += 1
         if len(examples) < MOST_EXAMPLES:
             state = LOOKED_AT[row[at.R_STATE]]
             left = "" if row[at.R_TIMEOUT] == at.ABSENT else f", {row[at.R_TIMEOUT]} s left"
-            examples.append(f"{_text(mine, port)} - {_text(other, other_port)} {state}{left}")
+            examples.append(f"{_text(own, port)} - {_text(other, other_port)} {state}{left}")
     return Orphans(looked_at, without, tuple(examples))
 
 

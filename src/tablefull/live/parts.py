@@ -61,7 +61,7 @@ class Parts:
 
     def askable(self, part: str) -> bool:
         """True where asking cannot load anything: the part is there, or this kernel loads no module at all any more."""
-        return self.have(part) is True or self.frozen
+        return self.frozen or self.have(part) is True
 
     def _built_in(self) -> set[str]:
         if self._builtin is None:

@@ -15,8 +15,8 @@ from tablefull.live.collection import Namespace
 from tablefull.live.netlink import in_namespace
 from tablefull.live.proc import Proc
 from tablefull.live.table import counts
+from tablefull.live.table_look import OWN
 
-OWN = "this one"
 TIME_S = 5.0
 _COUNT = "/proc/sys/net/netfilter/nf_conntrack_count"
 _MAX = "/proc/sys/net/netfilter/nf_conntrack_max"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from math import sqrt
 from operator import itemgetter
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -19,14 +20,14 @@ from tablefull.errors import ParseError
 from tablefull.live.netlink import Interrupted, Netlink, statistics
 from tablefull.wire import ctnetlink as at
 from tablefull.wire.dimensions import Dimension, Key
-from tablefull.wire.selection import Test
 
-SAMPLE = 3000
+SAMPLE = 2000
 SAMPLE_ABOVE = 100_000  # entries from which on a sample is taken unless all are asked for
 COMPILED_ABOVE = 20_000  # below, plain Python is done before the compiled reader would be loaded
 MOST_HELD = 1000  # keys of a dimension that are kept; the rest is counted as distinct
 Z95 = 1.959964
 Tick = Callable[[int], None]
+Test = Callable[[Callable[[int], Any]], Any]  # wire.selection.Test, which is imported where there is an expression
 
 
 class Share(Struct, frozen=True):

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from tablefull.errors import TablefullError
 from tablefull.live.netlink import Netlink, refused
 from tablefull.live.receive_many import Block, Slot
-from tablefull.live.table import MOST_HELD, Reading, Tick, made
+from tablefull.live.table import MOST_HELD, Reading, Test, Tick, made
 from tablefull.wire import ctnetlink as at
 from tablefull.wire import nlattr
 from tablefull.wire.dimensions import Dimension
-from tablefull.wire.selection import Test
 
 if TYPE_CHECKING:
     import numpy as np

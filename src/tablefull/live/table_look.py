@@ -5,19 +5,23 @@ still answers. A part that was refused is named, with what would make it visible
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from tablefull.errors import KernelRefused, ParseError, TablefullError, Unreadable
 from tablefull.facts.origin import Hole
-from tablefull.live import own_addresses, spaces, table
+from tablefull.live import own_addresses, table
 from tablefull.live.netlink import askable
-from tablefull.live.orphans import Orphans, among, sockets
+from tablefull.live.orphans import Orphans, among, own_connections, sockets
 from tablefull.live.own_addresses import Key
 from tablefull.live.proc import Proc
-from tablefull.live.spaces import Space
 from tablefull.wire.dimensions import Dimension
-from tablefull.wire.selection import Test
+
+if TYPE_CHECKING:
+    from tablefull.live.spaces import Space
+
+OWN = "this one"
 
 
 class Look(Struct, kw_only=True):
@@ -27,7 +31,7 @@ class Look(Struct, kw_only=True):
     reading: table.Reading | None = None
     own: frozenset[Key] = frozenset()
     orphans: Orphans | None = None
-    spaces: list[Space] = field(default_factory=list)
+    spaces: "list[Space]" = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)
 
 
@@ -35,15 +39,17 @@ def look(
     proc: Proc,
     space: str | None,
     dimensions: Sequence[Dimension],
-    where: Test | None = None,
+    where: table.Test | None = None,
     whole: bool | None = None,
     every_space: bool = False,
     tick: table.Tick | None = None,
 ) -> Look:
     """Look at the namespace behind ``space`` (None: this one). ``whole`` None: all where the table is not large."""
     path = None
-    name = spaces.OWN
+    name = OWN
     if space is not None:
+        from tablefull.live import spaces
+
         found = spaces.one(proc, space)
         path, name = found.path, found.key
     result = Look(namespace=name)
@@ -56,22 +62,30 @@ def look(
     result.reading = _reading(result, path, dimensions, where, whole, may_ask, tick)
     result.own = own_addresses.own(path)
     if result.reading is not None:
-        there = sockets(path)
-        if there is None:
-            result.holes.append(Hole("/proc/net/tcp", "it is not there", "mount /proc to compare entries with sockets"))
-        else:
-            result.orphans = among(result.reading.rows, result.own, there)
+        _orphans(result, result.reading, path)
     if every_space:
+        from tablefull.live import spaces
+
         result.spaces, holes = spaces.all_of(proc, may_ask)
         result.holes += holes
     return result
+
+
+def _orphans(result: Look, reading: table.Reading, path: str | None) -> None:
+    """Compare with the sockets, where there is anything to compare: listing them takes the kernel a while."""
+    mine = own_connections(reading.rows, result.own)
+    there = sockets(path) if mine else set()
+    if there is None:
+        result.holes.append(Hole("/proc/net/tcp", "it is not there", "mount /proc to compare entries with sockets"))
+    else:
+        result.orphans = among(mine, there)
 
 
 def _reading(
     result: Look,
     path: str | None,
     dimensions: Sequence[Dimension],
-    where: Test | None,
+    where: table.Test | None,
     whole: bool | None,
     may_ask: bool,
     tick: table.Tick | None,

@@ -6,14 +6,16 @@ how sure it is.
 """
 
 import sys
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import click
 
 from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, UsageError
 from tablefull.live.proc import Proc
 from tablefull.wire.dimensions import BY_NAMESPACE, named
-from tablefull.wire.selection import Test, parse
+
+if TYPE_CHECKING:
+    from tablefull.live.table import Test
 
 DEFAULT_BY = "state,source,dport"
 FORMS = ("text", "json", "csv", "parquet", "conntrack")
@@ -67,7 +69,11 @@ def table(
     dimensions = [named(word) for word in words if word != BY_NAMESPACE]
     if not words:
         raise UsageError("--by: nothing is named")
-    test = None if where is None else parse(where)
+    test = None
+    if where is not None:
+        from tablefull.wire.selection import parse
+
+        test = parse(where)
     space = None if space == "all" else space
     mode = True if whole else False if sampled else None
     if form in ("csv", "parquet", "conntrack"):
@@ -91,7 +97,7 @@ def table(
     return EXIT_FINDING if nearly else EXIT_FINE
 
 
-def _written(space: str | None, where: Test | None, form: str, output: str | None, whole: bool | None) -> int:
+def _written(space: str | None, where: "Test | None", form: str, output: str | None, whole: bool | None) -> int:
     """Rows instead of shares."""
     from tablefull.live.spaces import one
     from tablefull.live.table import SAMPLE, counts

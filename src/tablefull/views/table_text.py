@@ -4,14 +4,16 @@ The trap: a share out of a sample looks like a fact. So each stands beside its i
 for is called "about", and only the total, which the kernel counted, is exact.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tablefull import __version__
 from tablefull.facts.origin import Hole
-from tablefull.live.spaces import Space
 from tablefull.live.table import Made, Reading, Share
-from tablefull.live.table_look import Look
+from tablefull.live.table_look import OWN, Look
 from tablefull.views.terminal import Page, harmless
+
+if TYPE_CHECKING:
+    from tablefull.live.spaces import Space
 
 SCHEMA = "tablefull/table/1"
 SHORT_KEY = 24
@@ -21,7 +23,7 @@ WARNING_SHARE, CRITICAL_SHARE = 0.85, 0.95
 def headline(seen: Look) -> tuple[str, str]:
     """The first line and its style."""
     reading = seen.reading
-    where = "" if seen.namespace == "this one" else f" in {harmless(seen.namespace)}"
+    where = "" if seen.namespace == OWN else f" in {harmless(seen.namespace)}"
     if reading is None or reading.total is None:
         return f"Who fills the table{where} could not be seen.", "worst"
     if not reading.limit:
@@ -110,7 +112,7 @@ def _orphans(page: Page, seen: Look) -> None:
         page.add((f"    {example}", "evidence"))
 
 
-def _spaces(page: Page, spaces: list[Space], width: int) -> None:
+def _spaces(page: Page, spaces: "list[Space]", width: int) -> None:
     """Every namespace by its count; the limit is shared."""
     page.title("BY NAMESPACE (the limit is shared by the whole host)")
     total = sum(space.count or 0 for space in spaces)
