@@ -58,6 +58,7 @@ class Joined(io.RawIOBase):
 
     def __init__(self, head: bytes, rest: IO[bytes]) -> None:
         self._head, self._rest, self.passed = head, rest, 0
+        self._read = cast("Callable[[int], bytes]", getattr(rest, "read1", rest.read))  # a slow pipe is not waited for
 
     def readable(self) -> bool:
         """Always."""
@@ -65,7 +66,7 @@ class Joined(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
         """Fill from the head first."""
-        data = self._head[: len(buffer)] if self._head else self._rest.read(len(buffer)) or b""
+        data = self._head[: len(buffer)] if self._head else self._read(len(buffer)) or b""
         self._head = self._head[len(data) :] if self._head else b""
         buffer[: len(data)] = data
         self.passed += len(data)
@@ -199,8 +200,9 @@ def _unfold(codec: str, source: Joined, name: str) -> IO[bytes]:
 
 def _read_head(stream: IO[bytes]) -> bytes:
     head = b""
+    read = cast("Callable[[int], bytes]", getattr(stream, "read1", stream.read))  # what a slow pipe has given, without waiting for the rest
     while len(head) < HEAD:
-        data = stream.read(HEAD - len(head))
+        data = read(HEAD - len(head))
         if not data:
             break
         head += data
