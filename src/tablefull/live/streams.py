@@ -200,7 +200,7 @@ def _unfold(codec: str, source: Joined, name: str) -> IO[bytes]:
 
 def _read_head(stream: IO[bytes]) -> bytes:
     head = b""
-    read = cast("Callable[[int], bytes]", getattr(stream, "read1", stream.read))  # what a slow pipe has given, without waiting for the rest
+    read = cast("Callable[[int], bytes]", getattr(stream, "read1", stream.read))
     while len(head) < HEAD:
         data = read(HEAD - len(head))
         if not data:
