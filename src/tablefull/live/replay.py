@@ -155,6 +155,13 @@ class _Run:
         if look and count and (first_refusal or self.held is None or count >= self.held.count * growth):
             self.held = holders(self.twin.columns(now_ns), now_ns, own)
 
+    def end(self, now_ns: int, look: bool, own: Sequence[str]) -> None:
+        """The last sample; one of that very moment did not hold the packets of that moment yet."""
+        early = self.samples.pop() if self.samples and self.samples[-1].time_ns == now_ns else None
+        self.sample(now_ns, look, own)
+        if early is not None:
+            self.samples[-1] = self.samples[-1]._replace(high=max(early.high, self.samples[-1].high))
+
     def refusing(self) -> bool:
         return self.counted()[0] > 0
 
@@ -285,8 +292,8 @@ def replay(
     found.last_ns = reached
     found.interval_ns = clock.interval_ns if clock is not None else 0
     for number, run in enumerate(runs):
-        if clock is not None and (not run.samples or run.samples[-1].time_ns < reached):
-            run.sample(reached, number == 0, own.addresses())
+        if clock is not None:
+            run.end(reached, number == 0, own.addresses())
         found.outcomes.append(_outcome(run))
         found.twins.append(run.twin)
     return found
