@@ -6,7 +6,7 @@ import pytest
 
 from tablefull.errors import KernelRefused, UsageError
 from tablefull.views import output
-from tablefull.views.output import emit
+from tablefull.views.output import emit, emit_pieces
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
@@ -66,3 +66,23 @@ def test_closed_streams_get_stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     output.say("nobody hears this")
     with pytest.raises(KernelRefused, match="standard output: cannot be written"):
         emit("x")
+
+
+def test_pieces_are_written_one_by_one_and_whole(tmp_path: Path) -> None:
+    place = tmp_path / "x"
+    emit_pieces((b"one ", b"two"), str(place))
+    assert place.read_bytes() == b"one two"
+
+    def broken():
+        yield b"half"
+        raise UsageError("no more")
+
+    with pytest.raises(UsageError):
+        emit_pieces(broken(), str(place))
+    assert place.read_bytes() == b"one two"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_pieces_to_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    emit_pieces((b"\xff", b"\x00\n"), "-")
+    assert capfdbinary.readouterr().out == b"\xff\x00\n"

@@ -12,7 +12,7 @@ from tablefull import __version__
 from tablefull.live.replay import COUNTED, Outcome, Replay
 from tablefull.twin.state import STATES
 from tablefull.views.replay_chart import BLOCKS, chart, figure
-from tablefull.views.terminal import Page
+from tablefull.views.terminal import Page, harmless
 
 SCHEMA = "tablefull/replay/1"
 CELL = 10  # a column of the comparison
@@ -143,11 +143,12 @@ def _compared(page: Page, outcomes: Sequence[Outcome], width: int) -> None:
     page.title("SIDE BY SIDE")
     names = ("peak", "limit", "refused", "evicted", "invalid", "at end")
     room = width - 2 - CELL * len(names)
-    widest = max(7, *(len(outcome.setting.label) for outcome in outcomes))
+    labels = [harmless(outcome.setting.label) for outcome in outcomes]
+    widest = max(7, *map(len, labels))
     above = widest > room
     lead = 2 if above else widest + 2
     page.add((f"{'' if above else '  setting':<{lead}}" + "".join(f"{name:>{CELL}}" for name in names), "strong"))
-    for outcome in outcomes:
+    for outcome, label in zip(outcomes, labels, strict=True):
         counters = outcome.counters
         cells = (
             *(figure(outcome.peak), figure(outcome.limit) if outcome.limit else "none", str(outcome.refused)),
@@ -156,10 +157,10 @@ def _compared(page: Page, outcomes: Sequence[Outcome], width: int) -> None:
         numbers = ("".join(f"{cell:>{CELL}}" for cell in cells), "")
         style = "worst" if outcome.refused else "good"
         if above:
-            page.text(outcome.setting.label, style)
+            page.text(label, style)
             page.add(("  ", ""), numbers)
         else:
-            page.add((f"  {outcome.setting.label:<{widest}}", style), numbers)
+            page.add((f"  {label:<{widest}}", style), numbers)
 
 
 def render(found: Replay, extra: Sequence[str], width: int, blocks: str = BLOCKS) -> Page:
