@@ -18,7 +18,7 @@ from tablefull.wire.dimensions import NAMES, NAT_BITS, OFFLOADED
 
 Get = Callable[[int], Any]  # a word of a row: one number, or a column of them
 Test = Callable[[Get], Any]
-_TOKEN = re.compile(r"\s*(\(|\)|<=|>=|!=|==|=|<|>|[^\s()<>=!]+)")
+_TOKEN = re.compile(r"\s*(\(|\)|<=|>=|!=|==|=|<|>|!|&&|\|\||[^\s()<>=!]+)")
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "==": operator.eq, "!=": operator.ne,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,

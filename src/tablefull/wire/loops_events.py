@@ -1,0 +1,88 @@
+"""Many datagrams into rows at once, and what rows have in common: one compiled call a batch instead of one an event.
+
+The trap: the kernel sends every event as a datagram of its own. At 200,000 a second each has five microseconds of one
+core for everything, and a call from Python alone takes one or two of them.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from tablefull.loops.memory import Bytes, Words, address, compiled, inlined, le32
+from tablefull.wire import ctnetlink as at
+from tablefull.wire.loops_ctnetlink import G_AT, REGISTERS, own32, read
+
+Codes = npt.NDArray[np.uint32]
+# Registers of `take`, behind those of `read`.
+G_TRUNCATED = REGISTERS
+TAKE_REGISTERS = REGISTERS + 1
+MSG_TRUNC = 0x20  # include/linux/socket.h
+MIX = np.uint64(0x9E3779B97F4A7C15)
+_S29, _S32 = np.uint64(29), np.uint64(32)
+W_FAMILY = 4 * at.R_FAMILY
+ROW_BYTES, ROW_WORDS = 4 * at.ROW_WORDS, at.ROW_WORDS
+
+
+@compiled
+def take(
+    data: Bytes, stride: int, headers: Bytes, layout: Words, slot: int, slots: int, rows: Words, first: int, told: Words
+) -> int:
+    """Events of the datagrams in slots ``slot`` up to ``slots`` of ``data``, a ``stride`` apart, into ``rows`` from
+    row ``first`` on; the number of rows that are there now.
+
+    ``headers`` are recvmmsg's, one a slot; ``layout`` says their size and where length and flags are in them. It stops
+    in front of a slot for which no row is left: ``told[G_AT]`` is where. A datagram that was cut counts as truncated
+    and is not read.
+    """
+    base, count, room = address(headers), first, len(rows) * 8 // ROW_BYTES
+    size, length_at, flags_at = layout[0], layout[1], layout[2]
+    while slot < slots:
+        if count == room:
+            break
+        length, flags = own32(base + size * slot + length_at), own32(base + size * slot + flags_at)
+        if flags & MSG_TRUNC or length > stride:
+            told[G_TRUNCATED] += 1
+        else:
+            count = read(data, stride * slot, stride * slot + length, -1, rows, count, told)
+        slot += 1
+    told[G_AT] = slot
+    return count
+
+
+@inlined
+def _hash(key: int, family: int) -> int:
+    mixed = np.uint64(family)
+    for word in range(4):
+        mixed = (mixed ^ np.uint64(le32(key + 4 * word))) * MIX
+        mixed ^= mixed >> _S29
+    return np.int64(mixed >> _S32)  # type: ignore[return-value]  # compiled, both are one
+
+
+@compiled
+def number_addresses(rows: Codes, chosen: Words, word: int, table: Words, firsts: Words, codes: Codes) -> int:
+    """Give every different address in ``word`` of the rows numbered ``chosen`` a number, in order of appearance.
+
+    ``codes`` gets the number of each, ``firsts`` the row in which each number was first met; the count of numbers comes
+    back. ``table`` holds -1 everywhere, is of a size that is a power of two, and has at least twice the slots of rows.
+    """
+    base, slots, used = address(rows), len(table), 0
+    for index in range(len(chosen)):
+        row = base + ROW_BYTES * chosen[index]
+        key, family = row + 4 * word, le32(row + W_FAMILY)
+        place = _hash(key, family) & (slots - 1)
+        while True:
+            code = table[place]
+            if code < 0:
+                table[place] = code = used
+                firsts[used] = chosen[index]
+                used += 1
+                break
+            other = base + ROW_BYTES * firsts[code]
+            same = le32(other + W_FAMILY) == family
+            for part in range(4):
+                if le32(other + 4 * (word + part)) != le32(key + 4 * part):
+                    same = False
+            if same:
+                break
+            place = (place + 1) & (slots - 1)
+        codes[index] = code
+    return used
