@@ -18,10 +18,10 @@ def test_keys_are_those_of_a_dimension() -> None:
 def test_every_address_of_a_namespace() -> None:
     with table_space() as space:
         space.run("ip", "link", "set", "lo", "up")
-        space.run("ip", "link", "add", "d", "type", "veth", "peer", "name", "e")
-        space.run("ip", "addr", "add", "192.0.2.7/24", "dev", "d")
-        space.run("ip", "addr", "add", "192.0.2.8", "peer", "192.0.2.9", "dev", "d")
-        space.run("ip", "addr", "add", "2001:db8::7/64", "dev", "d", "nodad")
+        space.run("ip", "link", "add", "veth1", "type", "veth", "peer", "name", "veth2")
+        space.run("ip", "addr", "add", "192.0.2.7/24", "dev", "veth1")
+        space.run("ip", "addr", "add", "192.0.2.8", "peer", "192.0.2.9", "dev", "veth1")
+        space.run("ip", "addr", "add", "2001:db8::7/64", "dev", "veth1", "nodad")
         told = json.loads(space.run("ip", "-json", "address"))
         expected = {key_of(ipaddress.ip_address(each["local"]).packed) for link in told for each in link["addr_info"]}
         assert own(space.path) == expected
