@@ -60,7 +60,9 @@ def _template(kind: Kind) -> tuple[bytearray, tuple[int, ...]]:
     family = socket.AF_INET6 if kind.six else socket.AF_INET
     flags = nlattr.REQUEST | nlattr.CREATE
     data = bytearray(
-        nlattr.message(ctnetlink.SUBSYSTEM << 8 | ctnetlink.NEW, flags, 1, struct.pack(">BBH", family, 0, 0) + attributes)
+        nlattr.message(
+            ctnetlink.SUBSYSTEM << 8 | ctnetlink.NEW, flags, 1, struct.pack(">BBH", family, 0, 0) + attributes
+        )
     )
     size = 16 if kind.six else 4
     one = 20 + 4 + 4  # message and generic header, tuple, ip
