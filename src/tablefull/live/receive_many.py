@@ -40,6 +40,10 @@ class _Message(ctypes.Structure):
     _fields_ = [("header", _Header), ("length", ctypes.c_uint)]
 
 
+# Of one header: its size, and where its datagram's length and flags stand.
+LAYOUT = (ctypes.sizeof(_Message), _Message.length.offset, _Message.header.offset + _Header.flags.offset)
+
+
 class Slot(NamedTuple):
     """Where a datagram begins in the block, and its size."""
 
@@ -68,6 +72,16 @@ class Block:
         view = memoryview(self.data)
         return (view[slot.begin : slot.begin + slot.size] for slot in self.slots)
 
+    @property
+    def headers(self) -> "ctypes.Array[_Message]":
+        """What recvmmsg says of each slot, for compiled code; :data:`LAYOUT` says where what stands."""
+        return self._messages
+
+    def receive(self, descriptor: int) -> int:
+        """Take what is there without waiting: how many datagrams, or an errno below zero."""
+        count = int(_recvmmsg(descriptor, ctypes.addressof(self._messages), len(self._messages), MSG_DONTWAIT, None))
+        return count if count >= 0 else -ctypes.get_errno()
+
     def fill(self, link: Netlink, timeout_s: float = TIMEOUT_S) -> bool:
         """Wait for one datagram and take what else is there; True where one was larger than its slot.
 
@@ -77,13 +91,12 @@ class Block:
         descriptor = link.socket.fileno()
         if not select.select([descriptor], [], [], timeout_s)[0]:
             raise Interrupted(f"{link.name}: no answer for {timeout_s:g} s; try again")
-        count = _recvmmsg(descriptor, ctypes.addressof(self._messages), len(self._messages), MSG_DONTWAIT, None)
+        count = self.receive(descriptor)
         if count < 0:
-            code = ctypes.get_errno()
-            if code in (errno.EAGAIN, errno.EINTR):
+            if -count in (errno.EAGAIN, errno.EINTR):
                 self.slots = []
                 return False
-            raise refused(link.name, OSError(code, os.strerror(code)))
+            raise refused(link.name, OSError(-count, os.strerror(-count)))
         self.slots = [Slot(at * self._slot_bytes, self._messages[at].length) for at in range(count)]
         return any(self._messages[at].header.flags & MSG_TRUNC for at in range(count))
 

@@ -30,7 +30,7 @@ UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 EVENT_MARKS = (b"[NEW]", b"[UPDATE]", b"[DESTROY]")
 
 
-def _seconds(text: str, option: str) -> float:
+def seconds(text: str, option: str) -> float:
     """A time such as 500ms, 10s or 2h; a bare number is in seconds."""
     for unit in sorted(UNITS_S, key=len, reverse=True):
         if text.endswith(unit):
@@ -167,7 +167,7 @@ def replay(
     outputs = [name for name in (verdicts, entries, timeline) if name is not None]
     _check_outputs(outputs, capture, form)
     _check_timeline(timeline)
-    interval_ns = None if interval is None else round(_seconds(interval, "--interval") * 1e9)
+    interval_ns = None if interval is None else round(seconds(interval, "--interval") * 1e9)
     try:
         chosen = settings(kernel, given, notrack, others)
         with ExitStack() as stack:
@@ -311,8 +311,8 @@ def _pieces(
         from tablefull.twin.workload import Workload
         from tablefull.twin.workload_spec import parse
 
-        seconds = None if duration is None else _seconds(duration, "--duration")
-        traffic = Workload([parse(spec) for spec in workloads], seed=seed, duration_s=seconds)
+        span_s = None if duration is None else seconds(duration, "--duration")
+        traffic = Workload([parse(spec) for spec in workloads], seed=seed, duration_s=span_s)
         return None, driver.of_workload(traffic), traffic.end_ns
     from tablefull.live.captures import open_capture
 

@@ -13,8 +13,8 @@ from tablefull.wire.loops_ctnetlink import G_AT, REGISTERS, own32, read
 
 Codes = npt.NDArray[np.uint32]
 # Registers of `take`, behind those of `read`.
-G_TRUNCATED = REGISTERS
-TAKE_REGISTERS = REGISTERS + 1
+G_TRUNCATED, G_BYTES = REGISTERS, REGISTERS + 1
+TAKE_REGISTERS = REGISTERS + 2
 MSG_TRUNC = 0x20  # include/linux/socket.h
 MIX = np.uint64(0x9E3779B97F4A7C15)
 _S29, _S32 = np.uint64(29), np.uint64(32)
@@ -31,7 +31,7 @@ def take(
 
     ``headers`` are recvmmsg's, one a slot; ``layout`` says their size and where length and flags are in them. It stops
     in front of a slot for which no row is left: ``told[G_AT]`` is where. A datagram that was cut counts as truncated
-    and is not read.
+    and is not read; ``told[G_BYTES]`` adds up the sizes.
     """
     base, count, room = address(headers), first, len(rows) * 8 // ROW_BYTES
     size, length_at, flags_at = layout[0], layout[1], layout[2]
@@ -39,6 +39,7 @@ def take(
         if count == room:
             break
         length, flags = own32(base + size * slot + length_at), own32(base + size * slot + flags_at)
+        told[G_BYTES] += length
         if flags & MSG_TRUNC or length > stride:
             told[G_TRUNCATED] += 1
         else:
