@@ -117,6 +117,7 @@ class Recorder:
         self._rows = 0
         self._row_bytes = 20.0  # in a file; each file corrects it
         self._refused: set[int] = set()
+        self._gone: set[int] = set()  # sources whose namespace has ended
         self._due: dict[int, float] = {}  # sources whose table is to be read again, and when
         self._resynced: dict[int, float] = {}
         self._before: dict[str, int] = {}  # counts at the beginning of this file
@@ -232,7 +233,8 @@ class Recorder:
     def _ended(self, ended: Ended) -> None:
         source = ended.source
         self._sources.pop(source.number, None)
-        self._add(columns.control(columns.GONE, source.key, time.time_ns()))
+        kind = columns.GONE if source.number in self._gone else columns.LEFT
+        self._add(columns.control(kind, source.key, time.time_ns()))
         if ended.why is not None:
             self._say(f"{ended.why}; it is followed no more")
 
@@ -360,6 +362,7 @@ class Recorder:
             found = by_inode.get(source.inode)
             if found is None:
                 self._say(f"{source.key}: the namespace has ended")
+                self._gone.add(source.number)
                 self._receiver.leave(source)
                 self._sources.pop(source.number)
             else:

@@ -31,9 +31,9 @@ FORMAT = "tablefull/events/1"
 NEW, UPDATE, DESTROY, RESYNC = "NEW", "UPDATE", "DESTROY", "resync"
 GAP = "gap"  # from time_ns to until_ns messages were lost; lost: how many, null where nobody knows
 SYNCED = "synced"  # all entries of the dump begun at time_ns are there: others had ended by then
-JOINED, GONE = "joined", "gone"  # followed from then on; the namespace ended, or was left
+JOINED, LEFT, GONE = "joined", "left", "gone"  # followed from then on, no more; the namespace ended with all it held
 KINDS = (RESYNC, NEW, UPDATE, DESTROY)  # by ctnetlink.R_EVENT
-CONTROLS = (GAP, SYNCED, JOINED, GONE)
+CONTROLS = (GAP, SYNCED, JOINED, LEFT, GONE)
 # Where time_ns is from: the kernel's stamp of the event (Linux 6.14), of the entry's start or stop, or of receipt.
 CLOCKS = ("event", "start", "stop", "received")
 BY_EVENT, BY_START, BY_STOP, BY_RECEIPT = range(4)

@@ -53,7 +53,7 @@ class Recording(Struct):
     backwards: int = 0
     first_ns: int = 0
     last_ns: int = 0
-    rows: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
+    rows: list[tuple[int, int, int, int, int, int]] | Times = field(default_factory=list)
     timeouts: list[str] = field(default_factory=list)
     shapes: list[tuple[str, str, str, str, bool, bool]] = field(default_factory=list)
 
@@ -78,6 +78,7 @@ class _Reader:
         self.found = Recording(source)
         self.keys: dict[tuple[object, ...], int] = {}
         self.living: dict[int, _Life] = {}
+        self.rows: list[tuple[int, int, int, int, int, int]] = []
         self.names: dict[str, int] = {}
         self.shapes: dict[tuple[str, str, str, str, bool, bool], int] = {}
 
@@ -126,12 +127,12 @@ class _Reader:
         self.living.pop(life.key, None)
         known = -1 if life.remaining_s is None else life.remaining_s
         name = self.names.setdefault(life.timeout, len(self.names))
-        self.found.rows.append((life.begin_ns, end_ns, life.last_ns, known, name, life.shape, life.key)[:6])
+        self.rows.append((life.begin_ns, end_ns, life.last_ns, known, name, life.shape))
 
     def done(self) -> Recording:
         for life in list(self.living.values()):
             self._ended(life, STILL)
-        self.found.timeouts, self.found.shapes = list(self.names), list(self.shapes)
+        self.found.rows, self.found.timeouts, self.found.shapes = self.rows, list(self.names), list(self.shapes)
         return self.found
 
 
@@ -200,11 +201,12 @@ def _outcome(recording: Recording, setting: Setting, interval_ns: int) -> Outcom
     ends, moved = _moved(recording, setting)
     lives = np.array(recording.rows, np.int64).reshape(-1, 6)
     begins = np.maximum(lives[:, 0], recording.first_ns)
+    ends = np.maximum(ends, begins + 1)  # an end makes room for what begins at that moment, but not for itself
     admitted, refused_ns = _admitted(begins, ends, limit)
     times = np.concatenate([begins[admitted], ends[admitted]])
     steps = np.concatenate([np.ones(int(admitted.sum()), np.int64), np.full(int(admitted.sum()), -1, np.int64)])
     inside = times <= recording.last_ns
-    order = np.lexsort((-steps[inside], times[inside]))
+    order = np.lexsort((steps[inside], times[inside]))
     times, held = times[inside][order], np.cumsum(steps[inside][order])
     top = int(held.argmax()) if len(held) else 0
     peak_ns = int(times[top]) if len(times) else recording.first_ns

@@ -117,7 +117,8 @@ Examples:
   tablefull replay web1.pcap --vs 'notrack="udp port 53"'
   tablefull replay --workload http:rate=116,keepalive=5s --workload dns:rate=300 --max 20000
   tcpdump -i any -w - -U | tablefull replay -      (stop tcpdump to see the answer)
-  conntrack -E -o timestamp > events.txt; tablefull replay events.txt --max 65536"""
+  conntrack -E -o timestamp > events.txt; tablefull replay events.txt --max 65536
+  tablefull record -o events --duration 1h; tablefull replay events --max 65536"""
 )
 @click.argument("capture", required=False, type=click.Path(allow_dash=True))
 @click.option(
@@ -153,9 +154,9 @@ def replay(
 ) -> int:
     """Run a capture, recorded events or made-up traffic through connection tracking, under the settings you name.
 
-    CAPTURE is a pcap or pcapng (plain, gz, zst, xz, bz2), text of `conntrack -E -o timestamp`, or - for standard
-    input. Says how full the table got, what was refused or evicted, who held it, and what dmesg would show. Nothing on
-    this host is touched.
+    CAPTURE is a pcap or pcapng (plain, gz, zst, xz, bz2), text of `conntrack -E -o timestamp`, what `tablefull record`
+    wrote (DIR or FILE.parquet), or - for standard input. Says how full the table got, what was refused or evicted, who
+    held it, and what dmesg would show. Nothing on this host is touched.
     """
     if bool(workloads) == (capture is not None):
         raise UsageError("replay needs a capture or --workload, and not both; see tablefull replay --help")
@@ -238,6 +239,10 @@ def _run(
 
     extra: list[str] = []
     if capture is not None:
+        from tablefull.live import replay_records
+
+        if replay_records.is_record(capture):
+            return _of_record(capture, chosen, interval_ns, wants)
         events = _events_of(stack, capture)
         if events is not None:
             if wants:
@@ -276,6 +281,21 @@ def _run(
         tick.over()
         emit_pieces(kept.lines(), verdicts)
     return found, extra, code
+
+
+def _of_record(
+    path: str, chosen: "Sequence[Setting]", interval_ns: int | None, wants: bool
+) -> "tuple[Replay, list[str], int]":
+    """The replay of what `tablefull record` wrote."""
+    from tablefull.live import replay_events, replay_records
+    from tablefull.live.replay import Outcome, Replay
+
+    if wants:
+        raise UsageError("a record holds no packets: --verdicts and --entries need a capture")
+    read = replay_records.read(path)
+    if not len(read.recording.rows):
+        return Replay([Outcome(chosen[0], None)]), [*read.notes, f"{path}: the record holds no event"], EXIT_BLIND
+    return replay_events.rebuild(read.recording, chosen, interval_ns), read.notes, EXIT_BLIND if read.blind else 0
 
 
 def _kept(stack: ExitStack) -> "Verdicts":
