@@ -21,7 +21,7 @@ from tablefull.live import record_columns as columns
 from tablefull.live.netlink import Netlink, in_namespace
 from tablefull.live.proc import Proc
 from tablefull.live.record_files import Folder
-from tablefull.live.record_receiver import Batch, Ended, Item, Lost, Receiver, Source, opened, waiting
+from tablefull.live.record_receiver import GROUPS, Batch, Ended, Item, Lost, Receiver, Source, opened, waiting
 from tablefull.live.spaces import Space, all_of
 from tablefull.live.table_bulk import Batches, matching
 
@@ -34,6 +34,7 @@ SECOND_NS = 1_000_000_000
 MOST_ROWS = 500_000  # of a file; in memory they take 90 MB
 LOOK_S = 5.0  # between looks for namespaces that came or went
 RESYNC_S = 10.0  # between two dumps of one namespace: a host in trouble is not to be read all the time
+TELL_S = 10.0  # between two lines about gaps
 RESYNCS = 3  # dumps that are tried where the table changes its size meanwhile
 JUMP_NS = SECOND_NS  # of the clock against the one that only runs forward
 SETTINGS = ("nf_conntrack_events", "nf_conntrack_timestamp", "nf_conntrack_acct")
@@ -118,6 +119,7 @@ class Recorder:
         self._row_bytes = 20.0  # in a file; each file corrects it
         self._refused: set[int] = set()
         self._gone: set[int] = set()  # sources whose namespace has ended
+        self._told_gaps, self._told_gaps_s = (0, 0), -TELL_S
         self._due: dict[int, float] = {}  # sources whose table is to be read again, and when
         self._resynced: dict[int, float] = {}
         self._before: dict[str, int] = {}  # counts at the beginning of this file
@@ -220,15 +222,22 @@ class Recorder:
         if not lost.dropped:
             told.unreadable += lost.count or 0
             self._say(f"{source.key}: {lost.count} messages of the kernel could not be read; noted as a gap")
+            self._told_gaps = (self._told_gaps[0] + 1, self._told_gaps[1] + (lost.count or 0))
             return
         told.buffers_bytes[source.key] = source.room_bytes
-        many = "an unknown number of" if lost.count is None else f"{lost.count:,}"
-        span_s = (lost.until_ns - lost.from_ns) / SECOND_NS
-        self._say(
-            f"{source.key}: {many} events were lost within {span_s:.3f} s; noted as a gap; the buffer is "
-            f"{source.room_bytes >> 20} MB now, and the table is read again"
-        )
+        self._tell_gaps(source)
         self._due.setdefault(source.number, max(time.monotonic(), self._resynced.get(source.number, 0.0) + RESYNC_S))
+
+    def _tell_gaps(self, source: Source | None = None) -> None:
+        """The first gap at once, those behind it together: in a flood there are hundreds."""
+        told, now = self.told, time.monotonic()
+        gaps, lost = told.gaps - self._told_gaps[0], told.lost - self._told_gaps[1]
+        if not gaps or (now - self._told_gaps_s < TELL_S and source is not None):
+            return
+        where = "" if source is None else f" in {source.key}, whose buffer is {_size(source.room_bytes)} now"
+        many = f"{lost:,} events were lost" if lost else "an unknown number of events was lost"
+        self._say(f"{many}{where}: {gaps} gap{'s' * (gaps > 1)} noted; the table is read again")
+        self._told_gaps, self._told_gaps_s = (told.gaps, told.lost), now
 
     def _ended(self, ended: Ended) -> None:
         source = ended.source
@@ -347,6 +356,8 @@ class Recorder:
                 del self._due[number]
             elif now >= due:
                 self._resync(self._sources[number])
+        if now - self._told_gaps_s > TELL_S:
+            self._tell_gaps()
         if now - self._looked > LOOK_S:
             self._look()
             self._looked = time.monotonic()
@@ -385,6 +396,10 @@ class Recorder:
             return False
 
 
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 10_000_000 else f"{size_bytes / 1e3:.0f} kB"
+
+
 def spaces_of(proc: Proc, names: Sequence[str]) -> tuple[list[Space], list[str]]:
     """The namespaces that are meant, each once, and what could not be told of them. ``all``: every one."""
     from tablefull.live.spaces import one
@@ -397,6 +412,20 @@ def spaces_of(proc: Proc, names: Sequence[str]) -> tuple[list[Space], list[str]]
     number = 0 if isinstance(own, Hole) else own
     spaces = [one(proc, name) for name in names] or [Space(OWN, None, number, None, None)]
     return list({space.inode or space.key: space for space in spaces}.values()), []
+
+
+def check_allowed(spaces: Sequence[Space]) -> None:
+    """KernelRefused where not one of the namespaces may be listened to: told before anything is written or loaded."""
+    refusal: KernelRefused | None = None
+    for space in spaces:
+        try:
+            with Netlink(namespace=space.path) as link:
+                link.join(GROUPS[-1])
+            return
+        except KernelRefused as error:
+            refusal = refusal or error
+    if refusal is not None:
+        raise refusal
 
 
 def check_events(settings: Sequence[tuple[Space, Settings]]) -> list[str]:

@@ -39,6 +39,7 @@ SLOTS, STRIDE_BYTES = 1024, 2048
 CHUNK_ROWS, CHUNKS = 65536, 8
 # While many come, a nap lets some gather: a call for each costs five times as much as a call for a hundred.
 NAP_S, WAIT_S, HAND_OVER_S = 0.002, 0.2, 1.0
+NAP_ROOM_BYTES = 8_000_000  # a smaller buffer may be full before the nap is over
 GROUPS = (at.GROUP_NEW, at.GROUP_UPDATE, at.GROUP_DESTROY)
 
 
@@ -138,6 +139,7 @@ class Receiver:
         self._poll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._wake, select.EPOLLIN)
+        self._roomy = True
         self.messages = 0
         self.failed: str | None = None  # why the thread ended by itself
         self._thread = Thread(target=self._run, name="events", daemon=True)
@@ -207,7 +209,7 @@ class Receiver:
                         going = self._obey()
                 if self._count and time.monotonic() - self._since > HAND_OVER_S:
                     self._hand_over()
-                if ready and not busy and going:
+                if ready and not busy and going and self._roomy:
                     time.sleep(NAP_S)
             for source in list(self._sources.values()):
                 self._end(source, None)
@@ -226,6 +228,7 @@ class Receiver:
                 return False
             if what == "follow":
                 self._sources[source.link.socket.fileno()] = source
+                self._roomy = self._roomy and source.room_bytes >= NAP_ROOM_BYTES
                 self._poll.register(source.link.socket, select.EPOLLIN | select.EPOLLERR)
             elif self._sources.get(source.link.socket.fileno()) is source:
                 self._end(source, None)

@@ -104,7 +104,7 @@ def record(
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # one core is what a host in trouble can spare
     from tablefull.live.netlink import askable
     from tablefull.live.proc import Proc
-    from tablefull.live.record import Recorder, Wanted, check_events, settings_of, spaces_of
+    from tablefull.live.record import Recorder, Wanted, check_allowed, check_events, settings_of, spaces_of
     from tablefull.live.record_files import Folder
     from tablefull.live.record_receiver import compile_all
     from tablefull.views.output import say
@@ -112,6 +112,7 @@ def record(
     proc = Proc()
     askable(proc)
     spaces, holes = spaces_of(proc, names)
+    check_allowed(spaces)
     settings = [(space, settings_of(space.path)) for space in spaces]
     for line in [*holes, *check_events(settings), *_costs(settings), *_clock(settings)]:
         say(f"tablefull: {line}")
@@ -178,7 +179,9 @@ def _costs(settings: "Sequence[tuple[Space, Settings]]") -> list[str]:
 
 
 def _clock(settings: "Sequence[tuple[Space, Settings]]") -> list[str]:
-    without = [space.key for space, found in settings if found.timestamp != 1]
+    from tablefull.live.table_look import OWN
+
+    without = ["this namespace" if space.key == OWN else space.key for space, found in settings if found.timestamp != 1]
     if not without:
         return []
     names = ", ".join(without[:3]) + ("" if len(without) <= 3 else f" and {len(without) - 3} more")
