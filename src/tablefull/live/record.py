@@ -8,20 +8,19 @@ it, how many. And a socket holds its namespace: one that nobody else is in any m
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct, field
 
 from tablefull import __version__
-from tablefull.errors import KernelRefused, TablefullError, Unreadable
-from tablefull.facts.origin import Hole
+from tablefull.errors import KernelRefused, TablefullError
 from tablefull.live import record_columns as columns
-from tablefull.live.netlink import Netlink, in_namespace
+from tablefull.live.netlink import Netlink
 from tablefull.live.proc import Proc
 from tablefull.live.record_files import Folder
-from tablefull.live.record_receiver import GROUPS, Batch, Ended, Item, Lost, Receiver, Source, opened, waiting
+from tablefull.live.record_receiver import Batch, Ended, Item, Lost, Receiver, Source, opened, waiting
 from tablefull.live.spaces import Space, all_of
 from tablefull.live.table_bulk import Batches, matching
 
@@ -37,8 +36,6 @@ RESYNC_S = 10.0  # between two dumps of one namespace: a host in trouble is not 
 TELL_S = 10.0  # between two lines about gaps
 RESYNCS = 3  # dumps that are tried where the table changes its size meanwhile
 JUMP_NS = SECOND_NS  # of the clock against the one that only runs forward
-SETTINGS = ("nf_conntrack_events", "nf_conntrack_timestamp", "nf_conntrack_acct")
-FOLDER = "/proc/sys/net/netfilter/"
 
 
 class Wanted(Struct, kw_only=True):
@@ -75,33 +72,6 @@ class Told(Struct):
     cpu_s: float = 0.0
     namespaces: dict[str, int] = field(default_factory=dict)
     buffers_bytes: dict[str, int] = field(default_factory=dict)
-
-
-class Settings(Struct, frozen=True):
-    """What decides which events a namespace sends; None where it is not shown."""
-
-    events: int | None
-    timestamp: int | None
-    acct: int | None
-
-
-def settings_of(path: str | None) -> Settings:
-    """The settings as seen inside a namespace."""
-
-    def read() -> Settings:
-        values: list[int | None] = []
-        for name in SETTINGS:
-            try:
-                with open(FOLDER + name, encoding="ascii") as file:  # noqa: PTH123 - in the thread that entered it
-                    values.append(int(file.read()))
-            except (OSError, ValueError):
-                values.append(None)
-        return Settings(*values)
-
-    try:
-        return in_namespace(path, read)
-    except OSError:
-        return Settings(None, None, None)
 
 
 class Recorder:
@@ -398,43 +368,3 @@ class Recorder:
 
 def _size(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 10_000_000 else f"{size_bytes / 1e3:.0f} kB"
-
-
-def spaces_of(proc: Proc, names: Sequence[str]) -> tuple[list[Space], list[str]]:
-    """The namespaces that are meant, each once, and what could not be told of them. ``all``: every one."""
-    from tablefull.live.spaces import one
-    from tablefull.live.table_look import OWN
-
-    if "all" in names:
-        found, holes = all_of(proc, ask=False)
-        return found, [f"{hole.what}: {hole.why}" for hole in holes]
-    own = proc.inode("proc/self/ns/net")
-    number = 0 if isinstance(own, Hole) else own
-    spaces = [one(proc, name) for name in names] or [Space(OWN, None, number, None, None)]
-    return list({space.inode or space.key: space for space in spaces}.values()), []
-
-
-def check_allowed(spaces: Sequence[Space]) -> None:
-    """KernelRefused where not one of the namespaces may be listened to: told before anything is written or loaded."""
-    refusal: KernelRefused | None = None
-    for space in spaces:
-        try:
-            with Netlink(namespace=space.path) as link:
-                link.join(GROUPS[-1])
-            return
-        except KernelRefused as error:
-            refusal = refusal or error
-    if refusal is not None:
-        raise refusal
-
-
-def check_events(settings: Sequence[tuple[Space, Settings]]) -> list[str]:
-    """What is to be said of namespaces that send no events. Unreadable where none sends any."""
-    silent = [space.key for space, found in settings if found.events == 0]
-    if silent and len(silent) == len(settings):
-        raise Unreadable(
-            "nf_conntrack_events",
-            f"is 0 in {', '.join(silent[:5])}: the kernel sends no events",
-            "sysctl -w net.netfilter.nf_conntrack_events=2 turns them on for new entries",
-        )
-    return [f"{key}: nf_conntrack_events is 0 there: it sends no events" for key in silent]

@@ -31,7 +31,6 @@ MAGIC = b"PAR1"
 KEY = "tablefull"  # of what is said about the record in a file's metadata
 ROW_GROUP = 131_072
 SECOND_NS = 1_000_000_000
-LEAST_KEEP_BYTES = 1 << 20
 
 
 class Open(Struct):

@@ -26,6 +26,7 @@ from msgspec import Struct
 from tablefull.errors import TablefullError
 from tablefull.live.netlink import SOL_NETLINK, Netlink, refused
 from tablefull.live.receive_many import LAYOUT, Block
+from tablefull.live.record_start import GROUPS
 from tablefull.wire import ctnetlink as at
 from tablefull.wire import loops_ctnetlink
 from tablefull.wire import loops_events as loops
@@ -40,7 +41,6 @@ CHUNK_ROWS, CHUNKS = 65536, 8
 # While many come, a nap lets some gather: a call for each costs five times as much as a call for a hundred.
 NAP_S, WAIT_S, HAND_OVER_S = 0.002, 0.2, 1.0
 NAP_ROOM_BYTES = 8_000_000  # a smaller buffer may be full before the nap is over
-GROUPS = (at.GROUP_NEW, at.GROUP_UPDATE, at.GROUP_DESTROY)
 
 
 class Source(Struct, eq=False):

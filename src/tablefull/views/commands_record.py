@@ -21,11 +21,13 @@ from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, EXIT_REFUSED, 
 from tablefull.views.commands_replay import seconds
 
 if TYPE_CHECKING:
-    from tablefull.live.record import Recorder, Settings, Told
+    from tablefull.live.record import Recorder, Told
     from tablefull.live.record_files import Folder, Left
+    from tablefull.live.record_start import Settings
     from tablefull.live.spaces import Space
 
 NEEDS = "record needs {}: pip install 'tablefull[twin]'"
+LEAST_KEEP_BYTES = 1 << 20
 EXTENSION_BYTES = 128  # KERNEL.md 7: the block of extensions, kmalloc-128
 
 
@@ -85,8 +87,6 @@ def record(
     SIGTERM or after --duration, with everything written. `tablefull replay DIR` reads the files. Needs CAP_NET_ADMIN.
     Exit code 0: all was recorded; 1: with gaps; 3: nothing could be followed; 4: it broke off.
     """
-    from tablefull.live.record_files import LEAST_KEEP_BYTES
-
     until_s = None if duration is None else seconds(duration, "--duration")
     keep_bytes, room, most = size_of(keep, "--keep"), size_of(buffer, "--buffer"), size_of(most_buffer, "--most-buffer")
     if keep_bytes < LEAST_KEEP_BYTES:
@@ -104,9 +104,7 @@ def record(
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # one core is what a host in trouble can spare
     from tablefull.live.netlink import askable
     from tablefull.live.proc import Proc
-    from tablefull.live.record import Recorder, Wanted, check_allowed, check_events, settings_of, spaces_of
-    from tablefull.live.record_files import Folder
-    from tablefull.live.record_receiver import compile_all
+    from tablefull.live.record_start import check_allowed, check_events, settings_of, spaces_of
     from tablefull.views.output import say
 
     proc = Proc()
@@ -116,6 +114,10 @@ def record(
     settings = [(space, settings_of(space.path)) for space in spaces]
     for line in [*holes, *check_events(settings), *_costs(settings), *_clock(settings)]:
         say(f"tablefull: {line}")
+    from tablefull.live.record import Recorder, Wanted
+    from tablefull.live.record_files import Folder
+    from tablefull.live.record_receiver import compile_all
+
     wanted = Wanted(
         every="all" in names,
         where=test,

@@ -1,0 +1,85 @@
+"""What is to be known before events are recorded: which namespaces, whether they may be heard, what they will send.
+
+The trap: to listen changes what an entry costs, and a setting may keep every event back; both are to be said before,
+and without loading what takes seconds to load.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from tablefull.errors import KernelRefused, Unreadable
+from tablefull.facts.origin import Hole
+from tablefull.live.netlink import Netlink, in_namespace
+from tablefull.live.proc import Proc
+from tablefull.live.spaces import Space, all_of, one
+from tablefull.live.table_look import OWN
+from tablefull.wire import ctnetlink
+
+GROUPS = (ctnetlink.GROUP_NEW, ctnetlink.GROUP_UPDATE, ctnetlink.GROUP_DESTROY)
+SETTINGS = ("nf_conntrack_events", "nf_conntrack_timestamp", "nf_conntrack_acct")
+FOLDER = "/proc/sys/net/netfilter/"
+
+
+class Settings(Struct, frozen=True):
+    """What decides which events a namespace sends; None where it is not shown."""
+
+    events: int | None
+    timestamp: int | None
+    acct: int | None
+
+
+def settings_of(path: str | None) -> Settings:
+    """The settings as seen inside a namespace."""
+
+    def read() -> Settings:
+        values: list[int | None] = []
+        for name in SETTINGS:
+            try:
+                with open(FOLDER + name, encoding="ascii") as file:  # noqa: PTH123 - in the thread that entered it
+                    values.append(int(file.read()))
+            except (OSError, ValueError):
+                values.append(None)
+        return Settings(*values)
+
+    try:
+        return in_namespace(path, read)
+    except OSError:
+        return Settings(None, None, None)
+
+
+def spaces_of(proc: Proc, names: Sequence[str]) -> tuple[list[Space], list[str]]:
+    """The namespaces that are meant, each once, and what could not be told of them. ``all``: every one."""
+    if "all" in names:
+        found, holes = all_of(proc, ask=False)
+        return found, [f"{hole.what}: {hole.why}" for hole in holes]
+    own = proc.inode("proc/self/ns/net")
+    number = 0 if isinstance(own, Hole) else own
+    spaces = [one(proc, name) for name in names] or [Space(OWN, None, number, None, None)]
+    return list({space.inode or space.key: space for space in spaces}.values()), []
+
+
+def check_allowed(spaces: Sequence[Space]) -> None:
+    """KernelRefused where not one of the namespaces may be listened to: told before anything is written or loaded."""
+    refusal: KernelRefused | None = None
+    for space in spaces:
+        try:
+            with Netlink(namespace=space.path) as link:
+                link.join(GROUPS[-1])
+            return
+        except KernelRefused as error:
+            refusal = refusal or error
+    if refusal is not None:
+        raise refusal
+
+
+def check_events(settings: Sequence[tuple[Space, Settings]]) -> list[str]:
+    """What is to be said of namespaces that send no events. Unreadable where none sends any."""
+    silent = [space.key for space, found in settings if found.events == 0]
+    if silent and len(silent) == len(settings):
+        raise Unreadable(
+            "nf_conntrack_events",
+            f"is 0 in {', '.join(silent[:5])}: the kernel sends no events",
+            "sysctl -w net.netfilter.nf_conntrack_events=2 turns them on for new entries",
+        )
+    return [f"{key}: nf_conntrack_events is 0 there: it sends no events" for key in silent]
