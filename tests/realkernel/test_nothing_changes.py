@@ -8,10 +8,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.realkernel import host_limits
 
 from tablefull.live import script
 from tablefull.live.collect import SAMPLE_ROWS
@@ -45,9 +46,11 @@ def command(collector: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def programs(program: Callable[[str], str]) -> None:
+def programs(program: Callable[[str], str]) -> Iterator[None]:
     for name in ("unshare", "ip", "nft", "iptables-legacy", "conntrack", "busybox", "dash"):
         program(name)
+    with host_limits.shared():  # another test may change the host's limits, and does not while this one looks
+        yield
 
 
 @pytest.mark.parametrize("collector", COLLECTORS)
