@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,12 +30,20 @@ class TableSpace:
 
 
 @contextmanager
-def table_space(limit: int | None = None) -> Iterator[TableSpace]:
-    """``limit``: nf_conntrack_max of the host while it lives; None leaves it."""
+def table_space(limit: int | None = None, locked: bool = True) -> Iterator[TableSpace]:
+    """``limit``: nf_conntrack_max of the host while it lives; None leaves it. ``locked``: nobody changes it meanwhile;
+    False for whoever has changed it already.
+    """
     space = TableSpace(f"tablefull-{uuid4().hex[:8]}")
     subprocess.run(["ip", "netns", "add", space.name], check=True)
     try:
-        with host_limits.shared() if limit is None else host_limits.limits(maximum=limit):
+        with (
+            host_limits.limits(maximum=limit)
+            if limit is not None
+            else host_limits.shared()
+            if locked
+            else nullcontext()
+        ):
             yield space
     finally:
         subprocess.run(["ip", "netns", "del", space.name], check=True)
