@@ -71,15 +71,6 @@ def test_meanings_move() -> None:
     assert uapi.meaning("banana", new).basis == "unknown"
 
 
-def test_states_and_bits() -> None:
-    assert [uapi.TCP_STATES.index(name) for name in ("SYN_SENT", "ESTABLISHED", "CLOSE", "SYN_SENT2")] == [1, 3, 8, 9]
-    assert uapi.tcp_state("LISTEN") == "SYN_SENT2"
-    assert uapi.tcp_state("established") == "ESTABLISHED"
-    # 0x18e, seen on 6.18.44 with no NAT rule: 2+4+8 and the two done bits 128+256
-    assert uapi.status_names(0x18E) == ("seen_reply", "assured", "confirmed", "snat_done", "dnat_done")
-    assert uapi.status_names(0) == ()
-
-
 @pytest.mark.realkernel
 def test_the_running_kernels_header() -> None:
     read = subprocess.run(

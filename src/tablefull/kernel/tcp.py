@@ -12,7 +12,7 @@ sequence number show; those rules live with the tracker. The states count in uap
 from typing import Literal
 
 from tablefull.kernel.identity import KernelVersion, at_least, enterprise
-from tablefull.kernel.uapi import TCP_STATES
+from tablefull.kernel.states import TCP_STATES
 
 NONE, SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2 = range(10)
 # What a cell may hold beside a state.

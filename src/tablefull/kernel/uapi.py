@@ -1,4 +1,4 @@
-"""The kernel's interface words: counters and their aliases, TCP states and status bits in their numeric order.
+"""The kernel's counters: names, aliases, columns and what each means by version. TCP states are in kernel/states.py.
 
 The trap: /proc/net/stat/nf_conntrack kept its seventeen columns while the kernel reused and abandoned them, so a
 column is read by name, and what the name means depends on the version. ``insert`` counts no packets since 4.9,
@@ -89,58 +89,11 @@ STATS_ATTRIBUTES: dict[int, str] = {
     15: "chain_toolong",
 }
 
-# TCP states in uapi order. LISTEN, which old listings print for number 9, is SYN_SENT2. [nf_conntrack_tcp.h]
-TCP_STATES: tuple[str, ...] = (
-    "NONE",
-    "SYN_SENT",
-    "SYN_RECV",
-    "ESTABLISHED",
-    "FIN_WAIT",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "TIME_WAIT",
-    "CLOSE",
-    "SYN_SENT2",
-)
-TCP_STATE_ALIASES: dict[str, str] = {"LISTEN": "SYN_SENT2", "SYN_SENT_2": "SYN_SENT2", "SYN_RECEIVED": "SYN_RECV"}
-
-# IPS_* bit numbers. snat_done and dnat_done are set as soon as NAT hooks exist and do not mean that the flow is NATed.
-# [nf_conntrack_common.h 6.18.2; 0x18e seen with no NAT rule on 6.18.44]
-STATUS_BITS: tuple[str, ...] = (
-    "expected",
-    "seen_reply",
-    "assured",
-    "confirmed",
-    "snat",
-    "dnat",
-    "seq_adjust",
-    "snat_done",
-    "dnat_done",
-    "dying",
-    "fixed_timeout",
-    "template",
-    "nat_clash",
-    "helper",
-    "offload",
-    "hw_offload",
-)
-
 
 def counter(name: str) -> str:
     """The netlink spelling of a counter, whoever printed it; a name that is not known comes back in lower case."""
     low = name.strip().lower()
     return ALIASES.get(low, low)
-
-
-def tcp_state(name: str) -> str:
-    """The uapi spelling of a TCP state: ``LISTEN`` of an old listing is SYN_SENT2."""
-    upper = name.strip().upper()
-    return TCP_STATE_ALIASES.get(upper, upper)
-
-
-def status_names(bits: int) -> tuple[str, ...]:
-    """Names of the set status bits, lowest first; a bit past the known ones is left out."""
-    return tuple(name for number, name in enumerate(STATUS_BITS) if bits >> number & 1)
 
 
 def header_era(columns: Sequence[str]) -> Era | None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tablefull.kernel.sctp import STATES as SCTP_STATES
-from tablefull.kernel.uapi import TCP_STATES, status_names
+from tablefull.kernel.states import TCP_STATES, status_names
 from tablefull.wire import ctnetlink as at
 from tablefull.wire import loops_events as loops
 from tablefull.wire.dimensions import PORTED, SCTP, TCP, address, proto_name

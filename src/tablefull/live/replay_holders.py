@@ -11,7 +11,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from tablefull.kernel.sctp import STATES as SCTP_STATES
-from tablefull.kernel.uapi import TCP_STATES
+from tablefull.kernel.states import TCP_STATES
 from tablefull.twin.listing import NAMES, address
 
 MOST = 5

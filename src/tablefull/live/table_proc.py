@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tablefull.facts.entry import CtTuple, Entry
 from tablefull.facts.origin import Origin
 from tablefull.kernel.sctp import STATES as SCTP_STATES
-from tablefull.kernel.uapi import TCP_STATES, tcp_state
+from tablefull.kernel.states import TCP_STATES, tcp_state
 from tablefull.parsers.conntrack_entries import decode
 from tablefull.wire import ctnetlink as at
 from tablefull.wire.dimensions import NAMES

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tablefull.facts.entry import LONG_S, Composition, CtTuple, Entry, EntryCount, Shape, port_key
 from tablefull.facts.origin import Fact, Origin
-from tablefull.kernel.uapi import TCP_STATE_ALIASES
+from tablefull.kernel.states import TCP_STATE_ALIASES
 from tablefull.parsers.block import Context, Line, Read
 
 # Assigned Internet Protocol Numbers (IANA); the words are those of l4proto_name() in nf_conntrack_standalone.c.

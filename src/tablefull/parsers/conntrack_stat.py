@@ -8,10 +8,12 @@ the same on every row, so it is one fact and never added up.
 import re
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from tablefull.facts.counters import CpuCounters
 from tablefull.facts.entry import EntryCount
 from tablefull.facts.origin import Fact
-from tablefull.kernel.uapi import ALIASES
+from tablefull.kernel.uapi import ALIASES, dead_columns
 from tablefull.parsers.block import Context, Line, Read
 
 _ROW = re.compile(r"(?:\S{1,80}:)?\s*[0-9a-fA-F]{8}(?:\s+[0-9a-fA-F]{8})*\s*(?:[0-9a-fA-F]{1,7})?")
@@ -70,6 +72,49 @@ def _layout(names: Sequence[str], context: Context) -> str:
     if "stat/ip_conntrack" in where and "search_restart" not in names:
         return "/proc/net/stat/ip_conntrack"
     return "/proc/net/stat/nf_conntrack"
+
+
+class Totals(Struct, frozen=True):
+    """A whole file of the running kernel: the namespace's count, and each counter summed over the CPUs.
+
+    ``values`` holds what the file says, by uapi names; those of them that this kernel never moves are named in
+    ``dead``. A sum goes down by 2**32 when one CPU's counter wraps.
+    """
+
+    entries: int
+    values: dict[str, int]
+    dead: tuple[str, ...]
+
+
+def entries(content: bytes) -> int | None:
+    """The namespace's count alone; None where this is no such file."""
+    header, _, rows = content.partition(b"\n")
+    word = rows[:8]
+    if not header.startswith(b"entries ") or len(word) != 8:
+        return None
+    try:
+        return int(word, 16)
+    except ValueError:
+        return None
+
+
+def totals(content: bytes) -> Totals | None:
+    """The counters of a file as the kernel hands it out, never wrapped or cut; None where it is none."""
+    header, _, rows = content.partition(b"\n")
+    names = header.decode("ascii", "replace").split()
+    if len(names) < 2 or names[0] != "entries" or not COLUMNS.issuperset(names):
+        return None
+    table = [row.split() for row in rows.splitlines()]
+    if not table or any(len(row) != len(names) for row in table):
+        return None
+    try:
+        sums = {
+            ALIASES.get(name, name): sum(int(word, 16) for word in column)
+            for name, column in zip(names[1:], list(zip(*table, strict=True))[1:], strict=True)
+        }
+        return Totals(int(table[0][0], 16), sums, dead_columns(names))
+    except ValueError:
+        return None
 
 
 def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tablefull.facts.entry import CtTuple, Entry
 from tablefull.facts.origin import Fact
-from tablefull.kernel.uapi import TCP_STATE_ALIASES
+from tablefull.kernel.states import TCP_STATE_ALIASES
 from tablefull.parsers.block import Context, Line, Read
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w-]{0,40}+)([^<>]{0,200})>([^<>]{0,200})")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tablefull.facts.entry import CtTuple, Entry
 from tablefull.facts.origin import Origin
 from tablefull.kernel.sctp import STATES as SCTP_STATES
-from tablefull.kernel.uapi import TCP_STATES
+from tablefull.kernel.states import TCP_STATES
 from tablefull.twin import state as at
 from tablefull.twin.reference_packet import DCCP, GRE, ICMP, ICMPV6, IPV4, SCTP, TCP, UDP, UDPLITE, Words, inverse_ports
 

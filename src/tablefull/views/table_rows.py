@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from tablefull.errors import TablefullError, UsageError
-from tablefull.kernel.uapi import status_names
+from tablefull.kernel.states import status_names
 from tablefull.live.netlink import Netlink
 from tablefull.live.table import can_compile, rows
 from tablefull.views.output import emit_pieces

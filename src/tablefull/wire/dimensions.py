@@ -5,13 +5,11 @@ state number is TCP's or SCTP's, and the two *_done bits of a status are set whe
 (KERNEL.md 9.1). So keys carry what their numbers need to be read.
 """
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tablefull.errors import UsageError
-from tablefull.kernel.sctp import STATES as SCTP_STATES
-from tablefull.kernel.uapi import TCP_STATES, status_names
+from tablefull.kernel.states import TCP_STATES, status_names
 from tablefull.wire import ctnetlink as at
 
 Key = tuple[int, ...]
@@ -45,6 +43,8 @@ def address(family: int, words: Sequence[int]) -> str:
         return f"{word >> 24}.{word >> 16 & 255}.{word >> 8 & 255}.{word & 255}"
     if family != 6:
         return "?"
+    import ipaddress
+
     return str(ipaddress.IPv6Address(words[0] << 96 | words[1] << 64 | words[2] << 32 | words[3]))
 
 
@@ -55,7 +55,11 @@ def proto_name(proto: int) -> str:
 
 def state_name(proto: int, state: int) -> str:
     """The state of TCP or SCTP, empty for a protocol without states or where none was told."""
-    names = TCP_STATES if proto == TCP else SCTP_STATES if proto == SCTP else ()
+    names: tuple[str, ...] = ()
+    if proto == TCP:
+        names = TCP_STATES
+    elif proto == SCTP:
+        from tablefull.kernel.sctp import STATES as names  # noqa: N811 - one of two tables
     if state == at.ABSENT or not names:
         return ""
     return names[state] if state < len(names) else str(state)

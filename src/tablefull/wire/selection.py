@@ -12,7 +12,7 @@ from typing import Any
 
 from tablefull.errors import UsageError
 from tablefull.kernel.sctp import STATES as SCTP_STATES
-from tablefull.kernel.uapi import STATUS_BITS, TCP_STATES, tcp_state
+from tablefull.kernel.states import STATUS_BITS, TCP_STATES, tcp_state
 from tablefull.wire import ctnetlink as at
 from tablefull.wire.dimensions import NAMES, NAT_BITS, OFFLOADED
 
