@@ -116,12 +116,18 @@ def named(state: int, direction: int) -> str:
 
 
 def rows_differ(kernel: Iterable[str], twin: Iterable[str], within_s: int = 1) -> list[str]:
-    """Rows that only one listing has, or whose remaining times are further apart."""
+    """Rows that only one listing has, or whose remaining times are further apart.
+
+    The two were made up to that long apart, so one that had no longer to live may stand in either alone.
+    """
     tables = [_by_row(kernel), _by_row(twin)]
     found = []
     for row in sorted({*tables[0], *tables[1]}):
         one, other = (sorted(table.get(row, [])) for table in tables)
-        if len(one) != len(other) or any(abs(a - b) > within_s for a, b in zip(one, other, strict=True)):
+        few, many = sorted((one, other), key=len)
+        ending = many[: len(many) - len(few)]
+        paired = zip(few, many[len(ending) :], strict=True)
+        if any(left > within_s for left in ending) or any(abs(a - b) > within_s for a, b in paired):
             found.append(f"{row}: kernel {one}, twin {other}")
     return found
 

@@ -66,6 +66,10 @@ class Run(NamedTuple):
     determined: npt.NDArray[np.bool_]
 
 
+class Lost(OSError):
+    """A packet that nobody read is no verdict: on a busy machine a queue overflows, and the run is to be made again."""
+
+
 class Judge:
     """A namespace that judges; use it in ``with``. ``settings`` are written before anything is tracked."""
 
@@ -154,7 +158,7 @@ class Judge:
             elif rows is not None:
                 matcher.came_out(first, last, rows)
         if lost := self._lost():
-            raise OSError(f"{lost} packets were lost on the way out: the queues are too small")
+            raise Lost(f"{lost} packets were lost on the way out: the queues are too small")
         result = matcher.result(_ticks_ns(times, self._started_ns))
         self.strays += matcher.strays
         return result

@@ -13,8 +13,9 @@ from itertools import islice
 import pytest
 from tests.realkernel import batch as batches
 from tests.realkernel import compare, host_limits, traffic
-from tests.realkernel.batch import Sent
-from tests.realkernel.judge import Judge
+from tests.realkernel.batch import Batch, Sent
+from tests.realkernel.judge import Judge, Lost
+from tests.realkernel.record import Recorded
 
 from tablefull.twin import Twin
 
@@ -22,6 +23,7 @@ pytestmark = [pytest.mark.realkernel, pytest.mark.slow]
 
 PACKETS = int(os.environ.get("TABLEFULL_PROVE_PACKETS", "1000000"))
 AT_ONCE = 50_000
+ATTEMPTS = 5
 PAUSE_MS, PAUSES = 350, 24
 SHORT = {
     **{f"nf_conntrack_tcp_timeout_{state}": 1 for state in ("syn_sent", "syn_recv", "fin_wait", "close_wait", "close")},
@@ -66,6 +68,18 @@ def paused(sent: Iterator[Sent], every: int) -> Iterator[Sent]:
         yield (one[0], one[1], PAUSE_MS) if number % every == every - 1 else one
 
 
+def judged(settings: dict[str, int], name: str, batch: Batch) -> Recorded:
+    """What the kernel says of them; again in a fresh namespace where a busy machine lost one on the way."""
+    for attempt in range(ATTEMPTS):
+        with host_limits.shared(), Judge(settings) as judge:
+            try:
+                return judge.judged(settings, name, judge.run(batch))
+            except Lost:
+                if attempt == ATTEMPTS - 1:
+                    raise
+    raise AssertionError("no attempt was made")
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("number", range(len(SEEDS)))
 def test_the_kernel_agrees(number: int, name: str, record_property: Callable[[str, object], None]) -> None:
@@ -76,9 +90,8 @@ def test_the_kernel_agrees(number: int, name: str, record_property: Callable[[st
         sent = paused(sent, max(1, left // PAUSES))
     part = compared = 0
     while left > 0:
-        with host_limits.shared(), Judge(settings) as judge:
-            batch = batches.collect(islice(sent, min(AT_ONCE, left)))
-            recorded = judge.judged(settings, name, judge.run(batch))
+        batch = batches.collect(islice(sent, min(AT_ONCE, left)))
+        recorded = judged(settings, name, batch)
         report = compare.compare(recorded, lambda given: Twin("6.18", given))
         assert not report, f"seed {seed}, part {part}, {name}:\n{report.text()}"
         compared += int(recorded.determined.sum())
