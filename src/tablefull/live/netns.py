@@ -33,16 +33,16 @@ def found(proc: Proc, still: Callable[[], bool]) -> tuple[list[Namespace], list[
     """Every namespace that can be told from ``/proc`` and ``/run/netns``, the own one left out; and what could not be
     told.
     """
-    own = _inode_of(proc, "proc/self/ns/net") or 0
-    names = _named(proc)
+    own = inode_of(proc, "proc/self/ns/net") or 0
+    names = named(proc)
     holders, holes = _held(proc, still)
-    first = _inode_of(proc, "proc/1/ns/net")
+    first = inode_of(proc, "proc/1/ns/net")
     spaces: dict[int, Namespace] = {}
     for inode in [*names, *sorted(set(holders) - set(names))]:
         if inode == own:
             continue
         pids = holders.get(inode, [])
-        spaces[inode] = _described(proc, inode, names.get(inode), pids, first == inode)
+        spaces[inode] = described(proc, inode, names.get(inode), pids, first == inode)
     keys: set[str] = set()
     unique = []
     for space in spaces.values():
@@ -52,13 +52,15 @@ def found(proc: Proc, still: Callable[[], bool]) -> tuple[list[Namespace], list[
     return unique, holes
 
 
-def _inode_of(proc: Proc, name: str) -> int | None:
+def inode_of(proc: Proc, name: str) -> int | None:
+    """The number of the namespace that a link of ``/proc/PID/ns`` names; None where it is not shown."""
     link = proc.link(name)
     match = _INODE.fullmatch(link) if isinstance(link, str) else None
     return int(match[1]) if match else None
 
 
-def _named(proc: Proc) -> dict[int, str]:
+def named(proc: Proc) -> dict[int, str]:
+    """Inode → name of the namespaces that have one."""
     names: dict[int, str] = {}
     for folder in NAMED:
         listed = proc.names(folder)
@@ -96,7 +98,8 @@ def _held(proc: Proc, still: Callable[[], bool]) -> tuple[dict[int, list[int]], 
     return holders, holes
 
 
-def _described(proc: Proc, inode: int, name: str | None, pids: list[int], is_init: bool) -> Namespace:
+def described(proc: Proc, inode: int, name: str | None, pids: list[int], is_init: bool) -> Namespace:
+    """A namespace with what its first process and that process's cgroup tell of it."""
     cgroup = command = ""
     container: str | None = None
     if pids:

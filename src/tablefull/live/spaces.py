@@ -41,8 +41,8 @@ def all_of(proc: Proc, ask: bool = True) -> tuple[list[Space], list[Hole]]:
     """Every namespace, this one first; and what could not be told. ``ask``: whether ctnetlink may be asked."""
     deadline = time.monotonic() + TIME_S
     others, holes = netns.found(proc, lambda: time.monotonic() < deadline)
-    found = [_space(OWN, None, proc.inode("proc/self/ns/net"), ask)]
-    found += [_space(space.key, netns.path_of(proc, space), space.inode, ask, space) for space in others]
+    found = [space_of(OWN, None, proc.inode("proc/self/ns/net"), ask)]
+    found += [space_of(space.key, netns.path_of(proc, space), space.inode, ask, space) for space in others]
     return found, holes
 
 
@@ -53,16 +53,17 @@ def one(proc: Proc, name: str) -> Space:
         inode = proc.inode(f"proc/{name}/ns/net")
         if isinstance(inode, Hole):
             raise UsageError(f"--netns {name}: no process has this number, or it may not be asked")
-        return _space(name, path, inode, ask=True)
+        return space_of(name, path, inode, ask=True)
     others, _ = netns.found(proc, lambda: True)
     for space in others:
         if name in (space.key, space.name):
-            return _space(space.key, netns.path_of(proc, space), space.inode, True, space)
+            return space_of(space.key, netns.path_of(proc, space), space.inode, True, space)
     known = ", ".join(sorted(space.key for space in others)[:8]) or "none beside this one"
     raise UsageError(f"--netns {name[:60]!a}: no such namespace; there are {known}")
 
 
-def _space(key: str, path: str | None, inode: object, ask: bool, told: Namespace | None = None) -> Space:
+def space_of(key: str, path: str | None, inode: object, ask: bool, told: Namespace | None = None) -> Space:
+    """One namespace with its count, by ctnetlink where that may be asked, else from its files."""
     count: int | None
     try:
         count, limit = counts(path) if ask else count_of_files(path)

@@ -12,21 +12,11 @@ from msgspec import Struct
 from tablefull.errors import UsageError
 from tablefull.facts.origin import Hole
 from tablefull.live.proc import Proc
+from tablefull.live.table_size import COUNTS, LIMITS, number
 from tablefull.views.output import emit
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-# The names before 2.6.20 (ip_conntrack), and the one that needs no nf_conntrack_count beside it, last.
-COUNTS = (
-    "proc/sys/net/netfilter/nf_conntrack_count",
-    "proc/sys/net/ipv4/netfilter/ip_conntrack_count",
-)
-LIMITS = (
-    "proc/sys/net/netfilter/nf_conntrack_max",
-    "proc/sys/net/nf_conntrack_max",
-    "proc/sys/net/ipv4/netfilter/ip_conntrack_max",
-    "proc/sys/net/ipv4/ip_conntrack_max",
-)
 
 
 class Answer(Struct, frozen=True):
@@ -53,18 +43,6 @@ def judge(count: int | Hole, limit: int | Hole, warning: float, critical: float)
         code,
         f"CONNTRACK {STATES[code]}: {count} of {limit} entries ({share:.1f} %)|'count'={count};{levels};0;{limit}",
     )
-
-
-def number(proc: Proc, names: tuple[str, ...]) -> int | Hole:
-    """The first of the files that holds a number; the hole of the first name where none does."""
-    first: Hole | None = None
-    for name in names:
-        value = proc.number(name)
-        if isinstance(value, int):
-            return value
-        first = first or value
-    assert first is not None
-    return first
 
 
 @click.command(
