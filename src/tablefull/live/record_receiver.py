@@ -139,7 +139,7 @@ class Receiver:
         self._poll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._wake, select.EPOLLIN)
-        self._roomy = True
+        self._roomy, self._over_and_closed = True, False
         self.messages = 0
         self.failed: str | None = None  # why the thread ended by itself
         self._thread = Thread(target=self._run, name="events", daemon=True)
@@ -153,6 +153,8 @@ class Receiver:
         return self._free.get()
 
     def _order(self, what: str, source: Source | None) -> None:
+        if self._over_and_closed:
+            return
         self._orders.append((what, source))
         os.eventfd_write(self._wake, 1)
 
@@ -180,9 +182,12 @@ class Receiver:
         except Empty:
             return None
         if item is None:
-            self._thread.join()
-            self._poll.close()
-            os.close(self._wake)
+            if not self._over_and_closed:
+                self._over_and_closed = True
+                self._thread.join()
+                self._poll.close()
+                os.close(self._wake)
+            self._out.put(None)  # whoever asks again hears it again
             raise StopIteration
         return item
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tablefull.loops.memory import Bytes, Words, address, compiled, inlined, le32
 from tablefull.wire import ctnetlink as at
-from tablefull.wire.loops_ctnetlink import G_AT, REGISTERS, own32, read
+from tablefull.wire.loops_ctnetlink import G_AT, HEADER, REGISTERS, own32, read
 
 Codes = npt.NDArray[np.uint32]
 # Registers of `take`, behind those of `read`.
@@ -30,8 +30,8 @@ def take(
     row ``first`` on; the number of rows that are there now.
 
     ``headers`` are recvmmsg's, one a slot; ``layout`` says their size and where length and flags are in them. It stops
-    in front of a slot for which no row is left: ``told[G_AT]`` is where. A datagram that was cut counts as truncated
-    and is not read; ``told[G_BYTES]`` adds up the sizes.
+    in front of a slot for which no row is left: ``told[G_AT]`` is where. A datagram that was cut, or holds no
+    message, counts as truncated and is not read; ``told[G_BYTES]`` adds up the sizes.
     """
     base, count, room = address(headers), first, len(rows) * 8 // ROW_BYTES
     size, length_at, flags_at = layout[0], layout[1], layout[2]
@@ -40,7 +40,7 @@ def take(
             break
         length, flags = own32(base + size * slot + length_at), own32(base + size * slot + flags_at)
         told[G_BYTES] += length
-        if flags & MSG_TRUNC or length > stride:
+        if flags & MSG_TRUNC or length > stride or length < HEADER:
             told[G_TRUNCATED] += 1
         else:
             count = read(data, stride * slot, stride * slot + length, -1, rows, count, told)
