@@ -7,11 +7,14 @@ listing of the entry table may hold 1.5 million rows, and a file may vanish betw
 import errno
 import os
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from tablefull.facts.origin import Hole
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOST_BYTES = 4 * 1024 * 1024  # the largest file that is wanted whole is slabinfo, 40 kB; modprobe.d has had worse
 CHUNK = 256 * 1024
@@ -35,7 +38,7 @@ class Rows(Struct, frozen=True):
 class Proc:
     """The files below ``root``; a path is given without its leading slash."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(self, root: "str | Path" = "/") -> None:
         self.root = root
 
     def path(self, name: str) -> str:

@@ -11,7 +11,6 @@ import os
 import stat
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from tablefull.errors import KernelRefused, UsageError
 
@@ -54,7 +53,7 @@ def emit(text: str, path: str | None = None, *, utf8: bool = False) -> None:
     a file is then as it was before.
     """
     if path is not None and path != "-":
-        _write(Path(path), (text.encode("utf-8", "backslashreplace"),))
+        _write(path, (text.encode("utf-8", "backslashreplace"),))
         return
     try:
         held = getattr(sys.stdout, "buffer", None) if utf8 else None
@@ -73,7 +72,7 @@ def emit(text: str, path: str | None = None, *, utf8: bool = False) -> None:
 def emit_pieces(pieces: Iterable[bytes], path: str) -> None:
     """Write bytes piece by piece, as :func:`emit` writes text."""
     if path != "-":
-        _write(Path(path), pieces)
+        _write(path, pieces)
         return
     held = getattr(sys.stdout, "buffer", None)
     try:
@@ -95,8 +94,11 @@ def refused(error: OSError) -> KernelRefused:
     return KernelRefused(f"standard output: cannot be written ({(error.strerror or str(error)).lower()})")
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
+def _write(place: str, pieces: Iterable[bytes]) -> None:
     """Write beside the place and move there whole; a device or a pipe is written to as it is."""
+    from pathlib import Path
+
+    path = Path(place)
     if not path.name:
         raise UsageError(f"{str(path)!a}: no name for a file")
     try:
