@@ -178,8 +178,11 @@ def _begins(
 ) -> Times:  # fmt: skip
     """When each life began: its NEW, else its start as the kernel stamped it, else the end of the gap before it.
 
-    ``BEFORE`` where there was no gap: it was there when the recording began.
+    ``BEFORE`` where there was no gap: it was there when the recording began. A gap counts behind the first dump; between
+    two recordings in one folder there is one, too.
     """
+    import polars as pl
+
     places = np.arange(len(kind))
     news = np.where(kind == NEW, places, len(kind))
     first_new = np.minimum.reduceat(news, starts)
@@ -187,7 +190,14 @@ def _begins(
     stamped = events["start_ns"][starts].fill_null(0).to_numpy()
     begins = np.where(stamped >= first_ns, stamped, BEFORE)
     unstamped = stamped == 0
-    for space, gaps in _by_space(controls, (columns.GAP,), "until_ns").items():
+    dumps = _by_space(controls, (columns.SYNCED,), "time_ns")
+    unseen = controls.with_columns(pl.coalesce("until_ns", "time_ns").alias("until_ns"))
+    for space, gaps in _by_space(unseen, (columns.GAP, columns.JOINED), "until_ns").items():
+        if space not in dumps:
+            continue  # without a dump before a gap nobody knows what was there already
+        gaps = gaps[gaps > dumps[space][0]]
+        if not len(gaps):
+            continue
         chosen = unstamped & (spaces == space).to_numpy()
         before = np.searchsorted(gaps, time_ns[starts[chosen]], side="right") - 1
         begins[chosen] = np.where(before >= 0, gaps[np.maximum(before, 0)], BEFORE)
