@@ -178,8 +178,8 @@ def _begins(
 ) -> Times:  # fmt: skip
     """When each life began: its NEW, else its start as the kernel stamped it, else the end of the gap before it.
 
-    ``BEFORE`` where there was no gap: it was there when the recording began. A gap counts behind the first dump; between
-    two recordings in one folder there is one, too.
+    ``BEFORE`` where there was no gap: it was there when the recording began. A gap counts behind the first dump;
+    between two recordings in one folder there is one, too.
     """
     import polars as pl
 
