@@ -17,9 +17,9 @@ def test_a_lifetime_keeps_what_an_exponential_keeps() -> None:
 def test_the_pair_that_foretells_best_weighs_most() -> None:
     ensemble = Ensemble(0, 0.0, 10.0, 1.0)
     for at in range(10, 1200, 10):
-        ensemble.step(10.0, round(84_000 * (1 - exp(-at / 280))))
+        ensemble.step(10.0, round(102_000 * (1 - exp(-at / 340))))
     best = max(ensemble.filters, key=lambda one: one.weight)
-    assert best.lifetime_s == 280.0
+    assert best.lifetime_s == 340.0
     assert best.rate == pytest.approx(300, rel=0.02)
     assert sum(one.weight for one in ensemble.filters) == pytest.approx(1)
 

@@ -12,9 +12,10 @@ exactly ``nf_conntrack_max`` entries may exist [nf_conntrack_core 6.18.2, __nf_c
 No library, no clock and no chance: the same samples give the same answer.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
-from math import inf
+from math import exp, inf
 from typing import Literal
 
 from msgspec import Struct
@@ -39,7 +40,9 @@ BURST_LIFETIMES: tuple[tuple[str, float], ...] = (
     ("nf_conntrack_tcp_timeout_unacknowledged", 0.05),
     ("nf_conntrack_generic_timeout", 0.05),
 )
-COLLECTOR_LAG_S = 60.0  # an expired entry is counted until the collector comes: up to a minute from 5.18 on
+# An expired entry is counted until the collector comes: up to a minute from 5.18 on. So a count rises by every birth
+# and falls in steps, and what has to fit below the limit are the tips of that saw.
+COLLECTOR_LAG_S = 60.0
 
 
 class Sample(Struct, frozen=True):
@@ -93,9 +96,9 @@ def forecast(
     A ``limit`` of 0 is none at all. ``lifetimes_s``: the host's timeouts by sysctl name, where they differ from the
     kernel's defaults.
     """
-    past = thinned(samples)
+    past = thinned(tips(samples))
     span = past[-1].time_s - past[0].time_s if past else 0.0
-    now = past[-1].count if past else None
+    now = samples[-1].count if past else None
     blank = Forecast(kind="unknown", horizon_s=horizon_s, why="", level=now, samples=len(samples), span_s=span)
     if now is None:
         return replace(blank, why="there is no sample")
@@ -106,11 +109,27 @@ def forecast(
     if now >= limit:
         return replace(blank, kind="fills", why="it is full", median_s=0.0, low_s=0.0, high_s=0.0, chance=1.0)
     if len(past) < LEAST_SAMPLES or span < LEAST_SPAN_S:
-        why = f"{len(past)} samples over {span:.0f} s are too few: {LEAST_SAMPLES} over {LEAST_SPAN_S:.0f} s are wanted"
+        why = f"{LEAST_SAMPLES} samples over {LEAST_SPAN_S:.0f} s are wanted; so far {len(past)} over {span:.0f} s"
         return replace(blank, why=why)
     ensemble = learned(past)
     times, ends = _paths(ensemble, past, limit, horizon_s, _bursts(lifetimes_s), seed)
     return _told(blank, ensemble, times, ends)
+
+
+def tips(samples: Sequence[Sample]) -> list[Sample]:
+    """The same samples, each with the highest count of the minute that ends with it."""
+    highest: deque[Sample] = deque()
+    found = []
+    for sample in samples:
+        if not sample.joined:
+            highest.clear()
+        while highest and highest[-1].count <= sample.count:
+            highest.pop()
+        highest.append(sample)
+        while highest[0].time_s <= sample.time_s - COLLECTOR_LAG_S:
+            highest.popleft()
+        found.append(sample if highest[0] is sample else replace(sample, count=highest[0].count))
+    return found
 
 
 def thinned(samples: Sequence[Sample]) -> list[Sample]:
@@ -209,7 +228,7 @@ def _paths(
         while len(times) + 0.5 < reached:
             begun = one.burst_s if one.burst_s is not None else past[0].time_s
             stop = _stop(now - begun, bursts, chance)
-            time, end = _path(one, limit, grid, stop, chance)
+            time, end = _path(one, limit, grid, stop, chance, past[-1].count >= limit)
             times.append(time)
             ends.append(end)
     return times, ends
@@ -227,17 +246,27 @@ def _stop(age_s: float, bursts: Sequence[tuple[float, float]], chance: _Chance) 
     return inf
 
 
-def _path(one: Filter, limit: int, grid: Sequence[float], stop: float, chance: _Chance) -> tuple[float, float]:
-    """One future of one pair: when it is full, and the count at the end."""
-    count, rate, spread = one.draw(chance.normal(), chance.normal(), chance.normal())
-    full, before = inf, 0.0
+def _path(
+    one: Filter, limit: int, grid: Sequence[float], stop: float, chance: _Chance, touched: bool
+) -> tuple[float, float]:
+    """One future of one pair: when it is full, and the count at the end. ``touched``: a tip was at the limit."""
+    normals = chance.normal(), chance.normal(), chance.normal()
+    count, rate, lifetime, spread = one.draw(normals, 2.0 * chance.uniform() - 1.0)
+    # Where the saw's last tip touched the limit already, the next one does: within a round of the collector.
+    full, before = COLLECTOR_LAG_S * chance.uniform() if touched else inf, 0.0
     for at in grid:
         step = at - before
         births = min(rate, one.rate_before) if before >= stop else rate
-        kept, made, noise, drift = one.over(step)
+        kept, made, noise, drift = one.over(step, lifetime)
         after = kept * count + made * births + spread * noise * chance.normal()
-        if full == inf and after >= limit:
-            full = before + step * (limit - count) / max(after - count, 1e-9)
+        if full == inf:
+            if after >= limit:
+                full = before + step * max(limit - count, 0.0) / max(after - count, 1e-9)
+            else:
+                # Both ends lie below; a Brownian bridge between them may still have touched the limit.
+                gap = 2.0 * (limit - count) * (limit - after)
+                if chance.uniform() < exp(-gap / (spread * noise) ** 2):
+                    full = before + step * chance.uniform()
         rate += spread * drift * chance.normal()
         count, before = max(after, 0.0), at
         if full < inf:

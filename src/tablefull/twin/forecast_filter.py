@@ -10,7 +10,10 @@ is then Student's t. (West and Harrison, Bayesian Forecasting and Dynamic Models
 
 from math import exp, inf, lgamma, log, pi, sqrt
 
-LIFETIMES_S = (10.0, 30.0, 60.0, 110.0, 180.0, 280.0, 430.0, 700.0, 1200.0, 2400.0, 7200.0, 43200.0, 1e9)
+LIFETIMES_S = (
+    10.0, 18.0, 30.0, 50.0, 80.0, 130.0, 210.0, 340.0, 550.0, 900.0, 1500.0, 2700.0, 5000.0, 12000.0, 40000.0, 1e9
+)  # fmt: skip
+BETWEEN = 0.27  # half the distance of two lifetimes, as a logarithm
 # After how long a change of the birth rate weighs as much in the count as the noise of single births and deaths.
 STEADY_S = (30.0, 150.0, 900.0, 86400.0)
 REMEMBERED = 0.97  # what a step leaves of the evidence about the noise
@@ -49,11 +52,15 @@ class Filter:
         self.weight = 1.0
         self.error = self.far = self.scale = self.surprise = self.made = 0.0
 
-    def over(self, step_s: float) -> tuple[float, float, float, float]:
+    def over(self, step_s: float, lifetime_s: float | None = None) -> tuple[float, float, float, float]:
         """Share of the count that stays, what a rate of one adds, and the noises of count and rate, over a time."""
-        kept = exp(-step_s / self.lifetime_s)
-        made = self.lifetime_s * (1.0 - kept) if step_s > 1e-6 * self.lifetime_s else step_s
-        single = 0.5 * self.lifetime_s * (1.0 - kept * kept) if step_s > 1e-6 * self.lifetime_s else step_s
+        life = self.lifetime_s if lifetime_s is None else lifetime_s
+        if step_s < 1e-6 * life:
+            kept, made, single = 1.0, step_s, step_s
+        else:
+            kept = exp(-step_s / life)
+            made = life * (1.0 - kept)
+            single = 0.5 * life * (1.0 - kept * kept)
         return kept, made, sqrt(single + self.wander * step_s * made * made / 3.0), sqrt(self.wander * step_s)
 
     def expect(self, step_s: float, count: float) -> float:
@@ -117,18 +124,21 @@ class Filter:
         self.p_cr -= gain_c * self.p_rr
         self.p_rr -= gain_r * self.p_rr
 
-    def draw(self, first: float, second: float, third: float) -> tuple[float, float, float]:
-        """A count, a rate and the noise's standard deviation that may be true, from three standard normals."""
-        scale = max(self.square / self.seen, POISSON_LEAST * abs(self.rate), 1e-3)
+    def draw(self, normals: tuple[float, float, float], between: float) -> tuple[float, float, float, float]:
+        """A count, a rate, a lifetime and the noise's standard deviation that may be true.
+
+        ``between``: from -1 to 1, where the lifetime lies between its neighbours; the slope of the count stays.
+        """
+        first, second, third = normals
         # Wilson and Hilferty: chi square over its degrees of freedom is near the cube of a normal.
-        degrees = self.seen
-        chi = max((1.0 - 2.0 / (9.0 * degrees) + third * sqrt(2.0 / (9.0 * degrees))) ** 3, 0.05)
-        spread = sqrt(scale / chi)
+        chi = max((1.0 - 2.0 / (9.0 * self.seen) + third * sqrt(2.0 / (9.0 * self.seen))) ** 3, 0.05)
+        spread = sqrt(max(self.square / self.seen, POISSON_LEAST * abs(self.rate), 1e-3) / chi)
         root = sqrt(max(self.p_cc, 1e-12))
         count = self.count + spread * root * first
         along = self.p_cr / root
         rate = self.rate + spread * (along * first + sqrt(max(self.p_rr - along * along, 0.0)) * second)
-        return count, rate, spread
+        lifetime = self.lifetime_s * exp(BETWEEN * between)
+        return count, rate + count * (1.0 / lifetime - 1.0 / self.lifetime_s), lifetime, spread
 
 
 def _student(far: float, variance: float, degrees: float) -> float:

@@ -34,6 +34,7 @@ COMMANDS = {
         "Run a capture or made-up traffic through connection tracking: what would happen under other settings.",
     ),
     "export": ("commands_export", "Expose the table as metrics for Prometheus: over HTTP, as a file, or once."),
+    "watch": ("commands_watch", "Remember how full the table is, foretell when it will be full, raise alarms."),
     "check": ("commands_check", "Say how full the table of this host is, as a monitoring plugin."),
     "man": ("commands_shell", "Print the manual page, in roff."),
     "completion": ("commands_shell", "Print the completion script of a shell."),
