@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from tablefull.errors import KernelRefused, ParseError, TablefullError
+from tablefull.errors import TablefullError
 from tablefull.facts.origin import Hole
 from tablefull.live import table
 from tablefull.live.netlink import askable
@@ -56,7 +56,7 @@ def compose(
     try:
         askable(proc)
         reading = table.sample(path, dimensions, SAMPLE)
-    except (KernelRefused, ParseError, TablefullError) as error:
+    except TablefullError as error:
         try:
             reading = table.from_file(path, dimensions, SAMPLE)
         except (OSError, ValueError, TablefullError):

@@ -50,9 +50,10 @@ class Counted(Struct, frozen=True):
 
 
 class Counts(Struct, kw_only=True):
-    """The largest namespaces first, ``shown`` of them with counters; ``total`` of all that were counted."""
+    """The own namespace and the largest others, with counters; the ``rest`` as one. ``limit`` holds for each alone."""
 
     shown: list[Counted] = field(default_factory=list)
+    limit: int | None = None
     rest: int = 0
     rest_entries: int = 0
     holes: list[Hole] = field(default_factory=list)

@@ -110,15 +110,15 @@ def export(
     from tablefull.live.proc import Proc
     from tablefull.watch.exposing import Exposing
 
+    exposing = Exposing(Proc(root), wanted)
+    if node_names is None:
+        node_names = textfile is None
+    page = Page(exposing, node_names, include, stamped=textfile is not None)
+    if once:
+        exposing.look()
+        emit_pieces([page.text(OPENMETRICS if openmetrics else "")[0]], "-")
+        return _code(page)
     with Stop() as stop:
-        exposing = Exposing(Proc(root), wanted)
-        if node_names is None:
-            node_names = textfile is None
-        page = Page(exposing, node_names, include, stamped=textfile is not None)
-        if once:
-            exposing.look()
-            emit_pieces([page.text(OPENMETRICS if openmetrics else "")[0]], "-")
-            return _code(page)
         if textfile is not None:
             return _write(exposing, page, textfile, every_s, stop)
         _serve(exposing, page, listen or DEFAULT_LISTEN, stop)
@@ -221,7 +221,7 @@ def _serve(exposing: "Exposing", page: Page, listen: str, stop: "Stop") -> None:
 
 
 class Stop:
-    """Ends at Ctrl-C, SIGTERM and SIGHUP; the handlers are as before at the end."""
+    """Ends at Ctrl-C, SIGTERM and SIGHUP, the second time at once; the handlers are as before at the end."""
 
     def __init__(self) -> None:
         self._event = Event()
@@ -229,12 +229,17 @@ class Stop:
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, lambda *_: self._event.set())
+            self._before[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _stop(self, *_: object) -> None:
+        if self._event.is_set():
+            raise KeyboardInterrupt
+        self._event.set()
 
     def wait(self, for_s: float | None) -> bool:
         """Whether it is to end, at the latest after this time."""

@@ -69,8 +69,7 @@ def families(exposed: "Exposed", own: Cost, node_names: bool = True) -> Iterator
     if exposed.table is not None:
         yield from _table(exposed.table, node_names, Gauge, Counter)
     if exposed.counts is not None:
-        limit = exposed.table.limit if exposed.table is not None else None
-        yield from _netns(exposed.counts, limit, Gauge, Counter)
+        yield from _netns(exposed.counts, Gauge, Counter)
     yield from _composition(exposed, Gauge)
     yield from _forecast(exposed.forecasts, Gauge)
     yield from _own(exposed, own, Gauge, Counter)
@@ -146,7 +145,7 @@ def _table(facts: TableFacts, node_names: bool, gauge: Any, counter: Any) -> Ite
             yield counter(f"tablefull_stat_{name}", _help(name, facts.release), value=facts.counters[name])
 
 
-def _netns(counts: "Counts", limit: int | None, gauge: Any, counter: Any) -> Iterator[Any]:
+def _netns(counts: "Counts", gauge: Any, counter: Any) -> Iterator[Any]:
     entries = gauge("tablefull_netns_entries", "Entries of a network namespace.", labels=["netns"])
     ratio = gauge("tablefull_netns_limit_ratio", "The same by the limit, which holds for each alone.", labels=["netns"])
     about = gauge("tablefull_netns_info", "Who is in it.", labels=["netns", "role", "container", "command"])
@@ -157,7 +156,7 @@ def _netns(counts: "Counts", limit: int | None, gauge: Any, counter: Any) -> Ite
     for one in counts.shown:
         key = [_label(one.place.key)]
         entries.add_metric(key, one.count)
-        share = full_share(one.count, limit)
+        share = full_share(one.count, counts.limit)
         if share is not None:
             ratio.add_metric(key, share)
         words = (one.place.role, one.place.container, one.place.command)

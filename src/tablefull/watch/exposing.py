@@ -18,6 +18,7 @@ from tablefull.live.export_composition import Composition, compose
 from tablefull.live.export_facts import TableFacts, table_facts
 from tablefull.live.netlink import askable
 from tablefull.live.proc import Proc
+from tablefull.live.table_size import LIMITS, number
 from tablefull.twin.forecast import Forecast, Sample, forecast, thinned
 from tablefull.wire.dimensions import Dimension
 
@@ -29,6 +30,7 @@ MOST_SAMPLES = 400
 MOST_FORECAST = 2  # namespaces: the own one and the fullest
 MOST_REMEMBERED = 20
 TOO_OLD = 4  # periods
+MOST_SHARE = 0.005  # of a core that a look may take on the whole: a dear one is taken less often
 HORIZON_S = 86400.0
 
 
@@ -40,7 +42,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     top: int = 10
     most_netns: int = 50
     most_composed: int = 3
-    netns_s: float = 15.0
+    netns_s: float = 5.0
     composition_s: float = 60.0
     forecast_s: float = 60.0
 
@@ -63,6 +65,7 @@ class _Look(Struct):
     period_s: float
     take: Callable[[float], list[Hole]]
     began_s: float | None = None
+    until_s: float = 0.0  # from then on it is too old
     due_s: float = 0.0
     cpu_s: float = 0.0
     holes: list[Hole] = field(default_factory=list)
@@ -102,10 +105,12 @@ class Exposing:
                 holes = look.take(now)
             except Exception as error:  # noqa: BLE001 - the other looks go on, and this one is shown as failed
                 holes = [Hole(name, f"looking for it failed: {type(error).__name__}")]
+            spent = time.thread_time() - spent
+            period_s = max(look.period_s, spent / MOST_SHARE)
             with self._lock:
                 look.holes, look.began_s = holes, now
-                look.due_s = now + look.period_s
-                look.cpu_s += time.thread_time() - spent
+                look.due_s, look.until_s = now + period_s, now + TOO_OLD * period_s
+                look.cpu_s += spent
 
     def start(self) -> None:
         """Go on looking in a thread."""
@@ -143,7 +148,7 @@ class Exposing:
                     result.holes.append(Hole(name, "it was not looked for yet"))
                     continue
                 result.ages_s[name] = max(0.0, now - look.began_s)
-                if result.ages_s[name] > TOO_OLD * look.period_s:
+                if now > look.until_s:
                     result.holes.append(Hole(name, "the last look is too long ago"))
                     continue
                 result.holes += look.holes
@@ -168,6 +173,8 @@ class Exposing:
             self._places, self._place_holes = spaces.places(self._proc, lambda: time.monotonic() < began + LOOK_S)
             self._places_due_s = now + PLACES_S
         counts = spaces.count(self._proc, self._places, self._wanted.most_netns, self._ask)
+        limit = number(self._proc, LIMITS)
+        counts.limit = None if isinstance(limit, Hole) else limit
         self._remember(now, counts)
         with self._lock:
             self._counts = counts
@@ -191,6 +198,8 @@ class Exposing:
         holes: list[Hole] = []
         for one in _largest(counts, self._wanted.most_composed):
             place = one.place
+            if spaces.gone(self._proc, [place]):
+                continue
             path = None if place.own else place.path or self._proc.path(f"{place.folder}/ns/net")
             made, refused = compose(
                 self._proc, place.key, path, one.count, counts.total if counts else 0, self._wanted.dimensions,
@@ -203,11 +212,11 @@ class Exposing:
         return holes
 
     def _look_forecast(self, now: float) -> list[Hole]:
-        limit = table_facts(self._proc).limit
+        counts = self._counts
         forecasts = {}
-        for one in _largest(self._counts, MOST_FORECAST):
+        for one in _largest(counts, MOST_FORECAST):
             samples = self._past.get((one.place.key, one.place.number), [])
-            forecasts[one.place.key] = forecast(samples, limit, HORIZON_S)
+            forecasts[one.place.key] = forecast(samples, counts.limit if counts else None, HORIZON_S)
         with self._lock:
             self._forecasts = forecasts
         return [
@@ -217,7 +226,7 @@ class Exposing:
 
 def _why(told: Forecast) -> str:
     """Why there is none, in words that stay the same while numbers in them move."""
-    return "too few samples so far" if "too few" in told.why else told.why
+    return "too few samples so far" if "samples" in told.why else told.why
 
 
 def _largest(counts: spaces.Counts | None, most: int) -> Sequence[spaces.Counted]:
