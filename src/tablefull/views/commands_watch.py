@@ -101,6 +101,8 @@ def watch(
     proc = Proc(root)
     places, every_place = _places(proc, space)
     teller = _Teller(form, quiet, several=len(places) > 1 or every_place, command=command)
+    # Before the file is opened: a watch that is ended while it starts leaves as cleanly.
+    before = {} if once else _leaving(teller)
     history = History(path, teller.say_note, write=not once, ours=file is None)
     try:
         find = (lambda: _places(proc, "all")[0]) if every_place else None
@@ -112,6 +114,8 @@ def watch(
     finally:
         history.close()
         teller.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _places(proc: Proc, space: str | None) -> "tuple[list[Place], bool]":
@@ -200,16 +204,17 @@ def _for_hook(news: "Told", boot: str) -> tuple[dict[str, str], bytes]:
     return {name: str(value) for name, value in facts.items() if value is not None}, watch_text.as_json(news).encode()
 
 
-def _forever(held: "Watch", teller: _Teller, every_s: float) -> int:
+def _leaving(teller: _Teller) -> dict[int, Any]:
+    """End the watch at Ctrl-C, SIGTERM and SIGHUP; what was to happen at them before."""
+
     def leave(number: int, frame: object) -> None:
         teller.stop.set()
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        held.run(every_s, teller.stop)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+
+def _forever(held: "Watch", teller: _Teller, every_s: float) -> int:
+    held.run(every_s, teller.stop)
     if teller.failure is not None:
         raise refused(teller.failure)
     return EXIT_FINE
