@@ -9,7 +9,8 @@ from tests.realkernel.table_space import table_space
 from tests.wire.ctnetlink_bytes import FULL, PING, SIX, WHOLE, A, B, ends, nest, number, ports
 from tests.wire.test_ctnetlink import read
 
-from tablefull.errors import UsageError
+from tablefull.errors import KernelRefused, UsageError
+from tablefull.views import table_rows
 from tablefull.views.table_rows import COLUMNS, line, values, write
 from tablefull.wire import ctnetlink as at
 
@@ -79,6 +80,25 @@ def test_csv_parquet_and_lines_hold_the_same(capfdbinary: pytest.CaptureFixture[
     four = sorted(each.split(" src=", 1)[1] for each in lines if each.startswith("ipv4"))
     assert four == sorted(each.split(" src=", 1)[1].rstrip() for each in theirs if each.startswith("ipv4"))
     assert frame.filter(polars.col("family") == "ipv6")["state"].null_count() == sum("ipv6" in each for each in lines)
+
+
+@pytest.mark.realkernel
+def test_where_netlink_is_refused_the_file_is_written(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise KernelRefused("netlink: no")
+
+    with table_space() as space:
+        space.fill(20, (Kind(1, 17, 53, 0, 900, 0),))
+        monkeypatch.setattr(table_rows, "counts", refuse)
+        told = write(space.path, None, "csv", None, None, lambda _: None)
+    assert capfdbinary.readouterr().out.count(b"\nipv4,udp,") == 20
+    assert (told.read, told.total) == (20, 20)
+    assert told.notes == ["netlink: no; /proc/net/nf_conntrack was read instead"]
+    with pytest.raises(KernelRefused):
+        write("/nonexistent", None, "csv", None, None, lambda _: None)
+    assert capfdbinary.readouterr().out == b""
 
 
 def test_parquet_is_not_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

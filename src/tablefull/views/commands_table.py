@@ -100,7 +100,7 @@ def table(
 def _written(space: str | None, where: "Test | None", form: str, output: str | None, whole: bool | None) -> int:
     """Rows instead of shares."""
     from tablefull.live.spaces import one
-    from tablefull.live.table import SAMPLE, counts
+    from tablefull.live.table import SAMPLE
     from tablefull.views import table_rows
 
     path = None if space is None else one(Proc(), space).path
@@ -108,15 +108,14 @@ def _written(space: str | None, where: "Test | None", form: str, output: str | N
         whole = True
     with Progress(sys.stderr.isatty()) as tick:
         told = table_rows.write(path, where, form, output, None if whole else SAMPLE, tick.tick)
-    total, _ = counts(path)
     from tablefull.views.output import say
 
     for line in told.notes:
         say(f"tablefull: {line}")
     if told.failed:
         return EXIT_BLIND
-    if not whole and told.read < total:
-        say(f"tablefull: a sample, {told.read} of {total} entries; --full writes all")
+    if not whole and told.read < told.total:
+        say(f"tablefull: a sample, {told.read} of {told.total} entries; --full writes all")
     return EXIT_FINE
 
 

@@ -8,14 +8,17 @@ import csv
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct, field
 
-from tablefull.errors import TablefullError, UsageError
+from tablefull.errors import KernelRefused, TablefullError, Unreadable, UsageError
 from tablefull.kernel.states import status_names
-from tablefull.live.netlink import Netlink
-from tablefull.live.table import can_compile, rows
+from tablefull.live.netlink import Netlink, askable, in_namespace
+from tablefull.live.proc import Proc
+from tablefull.live.spaces import count_of_files
+from tablefull.live.table import can_compile, counts, rows
 from tablefull.views.output import emit_pieces
 from tablefull.wire import ctnetlink as at
 from tablefull.wire.dimensions import OFFLOADED, PORTED, address, proto_name, state_name
@@ -37,6 +40,7 @@ class Told(Struct):
     """How the writing went."""
 
     read: int = 0
+    total: int = 0
     failed: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -162,32 +166,54 @@ def _batches(link: Netlink, where: Test | None, size: int | None, told: Told) ->
 def write(
     path: str | None, where: Test | None, form: str, output: str | None, size: int | None, tick: Callable[[int], None]
 ) -> Told:
-    """Write the entries of a namespace; KernelRefused where it may not be asked."""
-    from tablefull.live.netlink import askable
-    from tablefull.live.proc import Proc
+    """Write the entries of a namespace: by netlink, by the file in /proc where that is refused.
 
-    askable(Proc())
+    KernelRefused or Unreadable where neither is to be had; nothing was written then.
+    """
     told = Told()
     if form == "parquet":
         if output in (None, "-") and sys.stdout.isatty():
             raise UsageError("--format parquet: a terminal shows no Parquet; name a file: -o table.parquet")
         if not _have_polars():
             raise UsageError("--format parquet needs polars: pip install 'tablefull[twin]'; csv needs nothing")
-    with Netlink(namespace=path) as link:
-        pieces = _pieces(link, where, form, size, told, tick)
-        if form == "parquet":
-            _parquet(pieces, output)
-        else:
-            emit_pieces(pieces, output or "-")
+    try:
+        askable(Proc())
+        told.total, _ = counts(path)
+    except (KernelRefused, Unreadable) as refusal:
+        _emitted(_pieces(_of_file(path, where, size, told, refusal), form, told, tick), form, output)
+    else:
+        with Netlink(namespace=path) as link:
+            _emitted(_pieces(_batches(link, where, size, told), form, told, tick), form, output)
     return told
 
 
-def _pieces(
-    link: Netlink, where: Test | None, form: str, size: int | None, told: Told, tick: Callable[[int], None]
-) -> Iterator[Any]:
+def _emitted(pieces: Iterator[Any], form: str, output: str | None) -> None:
+    if form == "parquet":
+        _parquet(pieces, output)
+    else:
+        emit_pieces(pieces, output or "-")
+
+
+def _of_file(
+    path: str | None, where: Test | None, size: int | None, told: Told, refusal: TablefullError
+) -> Iterator[list[at.Row]]:
+    """Rows of /proc/net/nf_conntrack; the refusal of netlink where that is not there either."""
+    from tablefull.live import table_proc
+
+    try:
+        found = in_namespace(path, lambda: list(islice(table_proc.rows(), size)))
+        told.total, _ = count_of_files(path)
+    except (OSError, ValueError):
+        raise refusal from None
+    told.read = len(found)
+    told.notes.append(f"{refusal}; /proc/net/nf_conntrack was read instead")
+    return iter([[row for row in found if where is None or where(row.__getitem__)]])
+
+
+def _pieces(batches: Iterator[list[at.Row]], form: str, told: Told, tick: Callable[[int], None]) -> Iterator[Any]:
     if form == "csv":
         yield (",".join(COLUMNS) + "\n").encode()
-    for batch in _batches(link, where, size, told):
+    for batch in batches:
         tick(told.read)
         if form == "conntrack":
             yield "".join(f"{line(row)}\n" for row in batch).encode()
