@@ -41,6 +41,8 @@ def test_headlines() -> None:
     assert headline(full()) == (
         "Full: 5 packets were refused, 3 of them the first of a TCP connection; 10 entries at most, the limit is 10."
     )
+    events = Outcome(Setting("x"), limit=2, peak=2, refused=3, refused_openings=3)
+    assert headline(events) == "Full: 3 new entries would have found no room; 2 entries at most, the limit is 2."
     calm = Outcome(Setting("x"), limit=200, peak=50)
     assert headline(calm) == "Not full: 50 entries at most, 25.0% of the limit of 200."
     assert headline(Outcome(Setting("x"), limit=0, peak=50)).endswith("and there is no limit.")

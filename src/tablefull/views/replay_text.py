@@ -25,6 +25,8 @@ WIDE = 200
 def headline(outcome: Outcome) -> str:
     """One sentence: full or not, and how far from it."""
     peak = f"{outcome.peak} entries at most"
+    if outcome.refused and outcome.verdicts is None:
+        return f"Full: {outcome.refused} new entries would have found no room; {peak}, the limit is {outcome.limit}."
     if outcome.refused:
         return (
             f"Full: {outcome.refused} packets were refused, {outcome.refused_openings} of them the first of a TCP"
