@@ -40,7 +40,7 @@ _KEY = (
 )
 _WANTED = (*_KEY, "time_ns", "kind", "state", "remaining_s", "status", "start_ns", "until_ns", "lost")
 _KINDS = {columns.RESYNC: 0, columns.NEW: 1, columns.UPDATE: 2, columns.DESTROY: 3}
-RESYNC, NEW, _, DESTROY = range(4)
+RESYNC, NEW, _, DESTROY, _OTHER = range(5)
 Flags = npt.NDArray[np.bool_]
 
 
@@ -104,10 +104,10 @@ def _lives(frame: "pl.DataFrame", found: Read) -> None:
     recording.first_ns = int(frame["time_ns"].min() or 0)  # type: ignore[arg-type]
     recording.last_ns = int(frame["time_ns"].max() or 0)  # type: ignore[arg-type]
     _told(controls, found)
-    events = frame.filter(pl.col("kind").is_in(list(_KINDS)))
-    recording.events = int((events["kind"] != columns.RESYNC).sum())
-    if events.height:
-        _rows(events, controls, recording)
+    kinds = frame["kind"].replace_strict(_KINDS, default=_OTHER, return_dtype=pl.UInt8).to_numpy()
+    recording.events = int(((kinds != RESYNC) & (kinds != _OTHER)).sum())
+    if (kinds != _OTHER).any():
+        _rows(frame, kinds, controls, recording)
 
 
 def _told(controls: "pl.DataFrame", found: Read) -> None:
@@ -125,35 +125,35 @@ def _told(controls: "pl.DataFrame", found: Read) -> None:
     )
 
 
-def _rows(events: "pl.DataFrame", controls: "pl.DataFrame", recording: Recording) -> None:
+def _rows(events: "pl.DataFrame", kinds: npt.NDArray[np.uint8], controls: "pl.DataFrame", recording: Recording) -> None:
     """One row a life: begin, end, last event, what it had left, its timeout, its shape."""
     import polars as pl
 
     keys = events.select(pl.struct(_KEY).hash(1)).to_series().to_numpy()
     time_ns = events["time_ns"].to_numpy()
+    order = np.flatnonzero(kinds != _OTHER)
     if (np.diff(time_ns) < 0).any():
-        order = np.argsort(time_ns, kind="stable")
-        order = order[np.argsort(keys[order], kind="stable")]
-    else:
-        order = np.argsort(keys, kind="stable")
-    events = events[order]
+        order = order[np.argsort(time_ns[order], kind="stable")]
+    order = order[np.argsort(keys[order], kind="stable")]
+    # Only what is asked of a row is put into order: whole rows of ten million would take most of the time.
     keys, time_ns = keys[order], time_ns[order]
-    kind = events["kind"].replace_strict(_KINDS, return_dtype=pl.UInt8).to_numpy()
+    kind = kinds[order]
     starts, lasts = _bounds(keys, kind)
     destroyed = kind[lasts] == DESTROY
     said = np.where(destroyed & (lasts > starts), lasts - 1, lasts)  # the last row that tells a state
-    spaces = events["netns"][starts]
-    begins = _begins(events, controls, spaces, starts, lasts, time_ns, kind, recording.first_ns)
+    spaces = events["netns"].gather(order[starts])
+    stamped = events["start_ns"].gather(order[starts]).fill_null(0).to_numpy()
+    begins = _begins(stamped, controls, spaces, starts, lasts, time_ns, kind, recording.first_ns)
     ends = np.where(destroyed, time_ns[lasts], _unseen_ends(controls, spaces, time_ns[lasts]))
     again = np.flatnonzero(~destroyed[:-1] & (keys[starts[1:]] == keys[starts[:-1]]))
     ends[again] = np.minimum(ends[again], time_ns[starts[again + 1]])
-    remaining = events["remaining_s"].cast(pl.Int64).fill_null(-1).to_numpy()
+    remaining = events["remaining_s"].cast(pl.Int64).fill_null(-1).to_numpy()[order]
     places = np.arange(len(keys))
     knew = np.maximum.accumulate(np.where((remaining >= 0) & (kind != DESTROY), places, -1))[said]
     known = knew >= starts
     knew = np.where(known, knew, said)
-    names, timeouts = _timeouts(events[knew])
-    shapes, numbers = _shapes(events[said])
+    names, timeouts = _timeouts(events.select("proto", "state", "status")[order[knew]])
+    shapes, numbers = _shapes(events.select("src", "dst", "dport", "proto", "state", "status")[order[said]])
     unknown = len(names)  # of those that never told what they had left
     recording.rows = np.column_stack(
         [begins, ends, time_ns[said], np.where(known, remaining[knew], -1), np.where(known, timeouts, unknown), numbers]
@@ -173,7 +173,7 @@ def _bounds(keys: npt.NDArray[np.uint64], kind: npt.NDArray[np.uint8]) -> tuple[
 
 
 def _begins(
-    events: "pl.DataFrame", controls: "pl.DataFrame", spaces: "pl.Series", starts: Times, lasts: Times, time_ns: Times,
+    stamped: Times, controls: "pl.DataFrame", spaces: "pl.Series", starts: Times, lasts: Times, time_ns: Times,
     kind: npt.NDArray[np.uint8], first_ns: int,
 ) -> Times:  # fmt: skip
     """When each life began: its NEW, else its start as the kernel stamped it, else the end of the gap before it.
@@ -187,7 +187,6 @@ def _begins(
     news = np.where(kind == NEW, places, len(kind))
     first_new = np.minimum.reduceat(news, starts)
     has_new = first_new <= lasts
-    stamped = events["start_ns"][starts].fill_null(0).to_numpy()
     begins = np.where(stamped >= first_ns, stamped, BEFORE)
     unstamped = stamped == 0
     dumps = _by_space(controls, (columns.SYNCED,), "time_ns")
@@ -230,7 +229,7 @@ def _timeouts(rows: "pl.DataFrame") -> tuple[list[str], Times]:
     """The setting that decides about each row, as a number into the names."""
     import polars as pl
 
-    told = rows.select("proto", "state", pl.col("status").str.contains("assured").alias("assured"))
+    told = rows.select("proto", "state", pl.col("status").str.contains("assured", literal=True).alias("assured"))
     numbers, different = _numbered(told)
     nobody = CtTuple("", "")
     made = [
@@ -256,8 +255,8 @@ def _shapes(rows: "pl.DataFrame") -> tuple[list[tuple[str, str, str, str, bool, 
         "dst",
         beside("dport", "/").alias("port"),
         beside("state", " ").alias("state"),
-        pl.col("status").str.contains("assured").alias("assured"),
-        (~pl.col("status").str.contains("seen_reply")).alias("unreplied"),
+        pl.col("status").str.contains("assured", literal=True).alias("assured"),
+        (~pl.col("status").str.contains("seen_reply", literal=True)).alias("unreplied"),
     )
     numbers, different = _numbered(told)
     return list(zip(*(different[name].to_list() for name in different.columns), strict=True)), numbers
