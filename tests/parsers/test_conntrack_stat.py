@@ -3,32 +3,13 @@
 import pytest
 from conntrack_text import ACCOUNTED, COMMANDS, LINES, PLAIN, captured, facts_of, holds_for, is_linear, refuses
 from hypothesis import given
+from tests.parsers.statistics_text import COMMON, EL6, OLD, ROW, V26, V510, V515
 
 from tablefull.facts.counters import CpuCounters
 from tablefull.facts.entry import EntryCount
 from tablefull.parsers.block import Context
 from tablefull.parsers.clean import clean
-from tablefull.parsers.conntrack_stat import read
-
-EL6 = (
-    "entries  searched found new invalid ignore delete delete_list insert insert_failed drop early_drop icmp_error  "
-    "expect_new expect_create expect_delete"
-)
-V26 = EL6 + " search_restart"
-V510 = V26.replace("searched", "clashres")
-V515 = V510.replace("delete_list", "chainlength")
-# 17 columns, each value its own number: a column read by the wrong name shows.
-ROW = (
-    "0000000f  "
-    + " ".join(f"{n:08x}" for n in range(0x11, 0x1D))
-    + "  "
-    + " ".join(f"{n:08x}" for n in range(0x1D, 0x21))
-)
-COMMON = {
-    "found": 0x12, "invalid": 0x14, "insert": 0x18, "insert_failed": 0x19, "drop": 0x1A, "early_drop": 0x1B, "error": 0x1C,
-    "expect_new": 0x1D, "expect_create": 0x1E, "expect_delete": 0x1F, "search_restart": 0x20,
-}  # fmt: skip
-OLD = {"searched": 0x11, "new": 0x13, "ignore": 0x15, "delete": 0x16, "delete_list": 0x17}
+from tablefull.parsers.conntrack_stat import entries, read, totals
 
 
 def counters(text, path=None):
@@ -122,3 +103,37 @@ def test_any_text(texts, command):
 
 def test_no_text_is_slow():
     is_linear(read)
+
+
+def test_the_whole_file_at_once_as_the_rows_of_it():
+    """totals() sums what read() reads row by row, with the columns beside that this kernel never moves."""
+    for header in (V26, V510, V515):
+        text = header + "\n" + ROW + "\n" + ROW.replace("0000001a", "ffffffff") + "\n"
+        whole = totals(text.encode())
+        rows = counters(text)
+        assert whole is not None
+        assert whole.entries == entries(text.encode()) == 15
+        for name in rows[0]:
+            assert whole.values[name] == rows[0][name] + rows[1][name]
+        assert set(whole.values) - set(rows[0]) == set(whole.dead)
+        assert whole.values["drop"] == 0x1A + 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\n",
+        b"entries\n00000001\n",
+        b"entries found\n00000001\n",
+        b"entries found\nzz 1\n",
+        b"entries nope\n1 2\n",
+    ],
+)
+def test_a_file_that_is_none(text):
+    assert totals(text) is None
+
+
+def test_a_count_that_is_none():
+    for text in (b"", b"entries \n", b"entries found\n0000", b"entries found\nzzzzzzzz\n", b"x\n00000001"):
+        assert entries(text) is None
