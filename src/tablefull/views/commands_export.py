@@ -181,8 +181,8 @@ class Page:
 
 def _seen(exposed: "Exposed") -> bool:
     """Whether anything of what was asked for was seen."""
-    table = exposed.table
-    return bool((table is not None and table.count is not None) or exposed.composition or exposed.counts)
+    table, counts = exposed.table, exposed.counts
+    return bool((table and table.count is not None) or exposed.composition or (counts and counts.shown))
 
 
 def _code(page: Page) -> int:

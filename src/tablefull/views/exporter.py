@@ -165,7 +165,7 @@ def _netns(counts: "Counts", gauge: Any, counter: Any) -> Iterator[Any]:
             if one.counters is not None and name in one.counters:
                 family.add_metric(key, one.counters[name])
     yield from (entries, ratio, about, *losses.values())
-    yield gauge("tablefull_netns_count", "Network namespaces that were counted.", value=len(counts.shown) + counts.rest)
+    yield gauge("tablefull_netns_counted", "Namespaces that were counted.", value=len(counts.shown) + counts.rest)
     yield gauge(
         "tablefull_netns_rest_entries", "Entries of the namespaces that are not shown one by one.",
         value=counts.rest_entries,
@@ -197,13 +197,13 @@ def _forecast(forecasts: "dict[str, Forecast]", gauge: Any) -> Iterator[Any]:
     seconds = gauge(
         "tablefull_seconds_to_full",
         "Until the table is full, where that is to be expected within the horizon: 0.05, 0.5 and 0.95 of the chances.",
-        labels=["netns", "quantile"],
+        labels=["netns", "chance"],
     )
     chance = gauge("tablefull_full_probability", "Of being full within the horizon.", labels=["netns"])
     for key, told in known.items():
-        for quantile, value in (("0.05", told.low_s), ("0.5", told.median_s), ("0.95", told.high_s)):
+        for share, value in (("0.05", told.low_s), ("0.5", told.median_s), ("0.95", told.high_s)):
             if value is not None:
-                seconds.add_metric([_label(key), quantile], value)
+                seconds.add_metric([_label(key), share], value)
         if told.chance is not None:
             chance.add_metric([_label(key)], told.chance)
     horizon_s = max(told.horizon_s for told in known.values())
