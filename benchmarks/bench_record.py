@@ -217,6 +217,8 @@ def measured(
     )
     if result.more:
         print(f"  {result.more}")
+    if rate is not None and events < 0.95 * rate * took_s:
+        print("  the storm did not keep its pace: its core has other work, too")
     return result, events
 
 
