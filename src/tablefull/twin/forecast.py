@@ -29,7 +29,7 @@ Kind = Literal["fills", "levels", "unknown"]
 LEAST_SAMPLES, LEAST_SPAN_S = 4, 3.0
 PATHS, STEPS = 320, 44
 # Kept of the past: nothing finer than this share of its age, and at most this much of it.
-THINNING, PAST_S = 0.025, 7 * 86400.0
+THINNING, PAST_S = 0.02, 7 * 86400.0
 LOW, HIGH = 0.05, 0.95
 # How long entries live that nobody renews, with the share of bursts that are made of them. Guesses of how often each
 # is met, no measurement; the times are the kernel's defaults, and those of the host where they were given.

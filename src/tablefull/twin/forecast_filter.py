@@ -17,7 +17,7 @@ BETWEEN = 0.27  # half the distance of two lifetimes, as a logarithm
 # After how long a change of the birth rate weighs as much in the count as the noise of single births and deaths.
 STEADY_S = (30.0, 150.0, 900.0, 86400.0)
 REMEMBERED = 0.97  # what a step leaves of the evidence about the noise
-EVIDENCE_KEPT = 0.98  # and of that about the pair
+EVIDENCE_KEPT = 0.97  # and of that about the pair
 IMPOSSIBLE = 36.0  # squared, in standard deviations
 LARGEST = 16.0  # squared; what one step can say of the noise
 MOST_SURPRISING = 400.0  # squared; a pair is out after that, and may come back
