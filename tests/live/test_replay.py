@@ -4,14 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.live.replay_captures import BACK, BEGAN, SECOND, THERE, at, played, query, written
-from tests.realkernel.headers import ACK, SYN
+from tests.realkernel.headers import ACK, SYN, TCP, peers
 from tests.wire.capture_bytes import ETHERNET, SLL, ethernet, pcap, sll
 
 from tablefull.errors import UsageError
 from tablefull.live import replay
 from tablefull.live.replay import Piece, Setting
 from tablefull.twin import state as states
+from tablefull.twin.headers import Headers
+from tablefull.twin.reference_packet import Reading, decode
 from tablefull.twin.workload import Workload
 from tablefull.twin.workload_spec import parse
 
@@ -168,3 +172,106 @@ def test_made_up_traffic_and_nothing_at_all() -> None:
     assert 300 < verdicts(outcome)["new"] < 700  # 500 expected, Poisson: 9 standard deviations
     empty = replay.replay([], [Setting("x")])
     assert (empty.packets, empty.outcomes[0].peak, empty.outcomes[0].samples) == (0, 0, [])
+
+
+def connection(port: int) -> list[bytes]:
+    """Three segments; the entry is assured by the third."""
+    return [
+        THERE.tcp(port, 80, 1, 0, SYN, 1000),
+        BACK.tcp(80, port, 9, 2, SYN | ACK, 1000),
+        THERE.tcp(port, 80, 2, 10, ACK, 1000),
+    ]
+
+
+def test_what_is_assured_stays_and_what_is_not_makes_room(tmp_path: Path) -> None:
+    """KERNEL.md 4.2: eight buckets are looked through, which with four is all of them; only unassured entries go."""
+    few = {"buckets": "4", "max": "2"}
+    assured = at(*((when / 10, packet) for when, packet in enumerate(connection(1) + connection(2))), (9, query(3)))
+    (outcome,) = played(written(tmp_path / "x.pcap", assured), Setting("x", sysctls=few)).outcomes
+    assert (outcome.refused, outcome.counters["early_drop"], outcome.count, len(outcome.log)) == (1, 0, 2, 1)
+    asked = written(tmp_path / "y.pcap", at((0, query(1)), (1, query(2)), (2, query(3))))
+    (outcome,) = played(asked, Setting("x", sysctls=few)).outcomes
+    assert verdicts(outcome) == {"new": 3}
+    # One or two entries: all the unassured ones of the first bucket that holds any.
+    assert (outcome.refused, outcome.log, outcome.counters["early_drop"] + outcome.count) == (0, [], 3)
+
+
+def test_only_what_the_table_refused_is_called_refused(tmp_path: Path) -> None:
+    """A SYN with a wrong IP checksum and one in two fragments are dropped by the stack, whatever room there is."""
+    wrong = bytearray(THERE.tcp(2, 80, 1, 0, SYN, 1000))
+    wrong[10] ^= 0xFF
+    segment = THERE.tcp(3, 80, 1, 0, SYN, 1000, payload=bytes(20))[20:]
+    half = THERE.packet(TCP, segment[:24], place=0x2000)
+    packets = at((0, query(1)), (0.1, bytes(wrong)), (0.2, half), (0.3, query(4)))
+    path = written(tmp_path / "x.pcap", packets)
+    (outcome,) = played(path, Setting("x", sysctls={"max": "1"}), interval_ns=60 * SECOND).outcomes
+    assert verdicts(outcome) == {"new": 1, "dropped": 3}
+    assert (outcome.refused, outcome.refused_openings) == (1, 0)
+    path = written(tmp_path / "y.pcap", [*packets, *at((0.4, THERE.tcp(5, 80, 1, 0, SYN, 1000)))])
+    (outcome,) = played(path, Setting("x", sysctls={"max": "1"}), interval_ns=60 * SECOND).outcomes
+    assert (outcome.refused, outcome.refused_openings) == (2, 1)
+
+
+@given(
+    st.sampled_from([THERE, peers(1, 2, 6).link(0)]),
+    st.lists(st.tuples(st.integers(0, 47), st.integers(0, 255)), max_size=3),
+    st.integers(20, 60),
+    st.booleans(),
+)
+def test_what_the_stack_drops_is_what_the_reference_says(
+    link, changed: list[tuple[int, int]], captured: int, offload: bool
+) -> None:
+    packet = bytearray(link.tcp(1, 80, 1, 0, SYN, 1000))
+    for place, value in changed:
+        packet[place % len(packet)] = value
+    there, size = min(captured, len(packet)), len(packet)
+    held = np.frombuffer(bytes(packet[:there]), np.uint8)
+    headers = Headers(held, np.zeros(1, np.int64), np.array([there]), np.array([size]))
+    kind = decode(bytes(packet[:there]), size, Reading(offloaded=offload)).kind
+    flags = int(headers.number(headers.transport + 13, 1)[0])
+    if int(headers.protocol[0]) != TCP or flags < 0 or (packet[0] >> 4 == 6 and packet[6] != TCP):
+        return  # asked of SYNs alone; an extension header is the reference's to skip
+    (dropped,) = replay._dropped_before(headers, offload).tolist()
+    assert dropped == (kind in (states.KIND_DROPPED, states.KIND_HELD))
+
+
+def test_where_a_piece_ends_makes_no_difference() -> None:
+    """The same packets at once, one by one, and several settings together or each alone."""
+    packets = [packet for port in range(1, 9) for packet in connection(port)] + [query(port) for port in range(20, 30)]
+    data = np.frombuffer(b"".join(packets), np.uint8)
+    captured = np.array([len(packet) for packet in packets], np.int64)
+    start, times = np.cumsum(captured) - captured, BEGAN + np.arange(len(packets)) * (SECOND // 10)
+    whole = [Piece(times, data, start, captured)]
+    single = [
+        Piece(times[row : row + 1], data, start[row : row + 1], captured[row : row + 1]) for row in range(len(packets))
+    ]
+    settings = [Setting("few", sysctls={"max": "5"}), Setting("old", kernel="4.19", sysctls={"max": "9"})]
+    together = replay.replay(whole, settings, interval_ns=SECOND).outcomes
+    assert together[0].refused > together[1].refused > 0
+    for pieces in (whole, single):
+        for setting, expected in zip(settings, together, strict=True):
+            (alone,) = replay.replay(pieces, [setting], interval_ns=SECOND).outcomes
+            assert (alone.verdicts, alone.counters, alone.samples, alone.log) == (
+                expected.verdicts, expected.counters, expected.samples, expected.log,
+            )  # fmt: skip
+            assert alone.refused_openings == expected.refused_openings
+
+
+def test_ipv6_is_held_like_ipv4(tmp_path: Path) -> None:
+    there = peers(1, 2, 6).link(0)
+    packets = [(port / 10, there.tcp(port, 80, 1, 0, SYN, 1000)) for port in (1, 2)]
+    found = played(written(tmp_path / "x.pcap", at(*packets)), Setting("x", sysctls={"max": "1"}))
+    (outcome,) = found.outcomes
+    assert (outcome.refused, outcome.refused_openings) in ((1, 1), (0, 0))  # 0: the first was evicted
+    assert next(iter(found.twins[0].lines())).startswith("ipv6     10 tcp      6 ")
+    assert outcome.held is not None
+    assert outcome.held.sources == ((str(there.src), 1),)
+
+
+def test_a_jump_of_the_clock_makes_the_named_interval_longer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(replay, "MOST_SAMPLES_NAMED", 100)
+    path = written(tmp_path / "x.pcap", at((0, query(1)), (365 * 86400, query(2))))
+    found = played(path, interval_ns=SECOND)
+    assert found.interval_ns == SECOND << 19  # the first power of two of which a year holds 100 at most
+    assert len(found.outcomes[0].samples) <= 101
+    assert found.outcomes[0].samples[-1].time_ns == found.last_ns == BEGAN + 365 * 86400 * SECOND

@@ -62,3 +62,17 @@ def test_a_tally_is_a_count(keys: list[tuple[int, int, int]]) -> None:
     family = np.array([each[0] for each in keys], np.uint32)
     expected = Counter(address(each[0], (each[1], each[2] if each[0] == 6 else 0, 0, 0)) for each in keys)
     assert dict(tallied(rows.reshape(-1, 4), family, 100)) == dict(expected)
+
+
+def test_of_two_that_are_there_as_often_neither_is_called_own() -> None:
+    """A client and its only server: which of them the capture was taken on cannot be told."""
+    rows = [(1, 2, 17, 53, 0, 0)] * 3
+    assert holders(columns(rows), 0).own == ()
+    assert holders(columns([*rows, (9, 2, 17, 53, 0, 0)]), 0).own == ("0.0.0.2",)
+
+
+def test_states_and_ports_by_their_names() -> None:
+    """SCTP has states of its own (include/uapi/linux/netfilter/nf_conntrack_sctp.h: 4 is ESTABLISHED)."""
+    held = holders(columns([(1, 2, 132, 36412, 4, 0), (1, 2, 47, 0, 0, 0), (1, 2, 253, 0, 9, 0)]), 0)
+    assert dict(held.states) == {"sctp ESTABLISHED": 1, "gre": 1, "protocol 253": 1}
+    assert dict(held.ports) == {"sctp/36412": 1, "gre": 1, "protocol 253": 1}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.live.replay_captures import BEGAN, THERE, at, played, query, written
 from tests.realkernel.headers import UDP
-from tests.wire.capture_bytes import SLL, pcap, sll
+from tests.wire.capture_bytes import ETHERNET, SLL, ethernet, pcap, sll
 
 from tablefull.live.replay_verdicts import Verdicts, rows
 from tablefull.twin.state import DIRECTIONS, STATES
@@ -72,3 +72,39 @@ def test_more_than_memory_is_meant_to_hold(monkeypatch: pytest.MonkeyPatch, tmp_
     """The codes go to a file beyond a bound; a late one is still put in its place."""
     monkeypatch.setattr("tablefull.live.replay_verdicts.IN_MEMORY_BYTES", 10)
     test_a_late_verdict_overwrites_the_first(tmp_path)
+
+
+def one_hop_less(packet: bytes) -> bytes:
+    """As a router sends it on: TTL less by one, and the checksum that belongs to it (RFC 1141)."""
+    sent = bytearray(packet)
+    sent[8] -= 1
+    sent[10:12] = (int.from_bytes(sent[10:12], "big") + 0x100).to_bytes(2, "big")
+    return bytes(sent)
+
+
+def test_fragments_seen_twice_get_the_late_verdict_twice(tmp_path: Path) -> None:
+    """Each fragment comes in and goes out; the verdict of all four is known with the third."""
+    body = THERE.datagram(UDP, 4000, 53, bytes(24))
+    first, last = (
+        THERE.packet(UDP, body[a:b], place=a // 8 | (0x2000 if b < 32 else 0)) for a, b in ((0, 16), (16, 32))
+    )
+    frames = [sll(first, 0), sll(one_hop_less(first), 4), sll(last, 0), sll(one_hop_less(last), 4)]
+    path = tmp_path / "x.pcap"
+    path.write_bytes(pcap([(BEGAN + number * 1000, frame) for number, frame in enumerate(frames)], SLL))
+    assert verdicts(path) == [("new", "original")] * 4
+
+
+def test_a_frame_without_ip_has_a_row_of_its_own(tmp_path: Path) -> None:
+    """So that a row is found by the number of its packet, as in tshark."""
+    path = tmp_path / "x.pcap"
+    path.write_bytes(pcap([(BEGAN, ethernet(bytes(28), 0x0806)), (BEGAN, ethernet(query(1)))], ETHERNET))
+    assert verdicts(path) == [("untracked", ""), ("new", "original")]
+
+
+def test_verdicts_are_those_of_the_first_setting(tmp_path: Path) -> None:
+    from tablefull.live.replay import Setting
+
+    path = written(tmp_path / "x.pcap", at((0, query(1)), (1, query(2))))
+    with Verdicts() as kept:
+        played(path, Setting("none", notrack="udp"), Setting("all"), verdicts=kept)
+        assert table(kept) == [("untracked", "")] * 2

@@ -44,6 +44,7 @@ COUNTED = ("drop", "early_drop", "insert_failed", "chain_toolong")
 _OUTGOING = 4  # packet type of a cooked capture
 _SYN_ACK = 0x12
 _SYN = 0x02
+_FRAGMENT = 44  # the IPv6 header of one
 
 
 class Piece(NamedTuple):
@@ -167,7 +168,7 @@ class _Run:
 
     def packets(self, times: Column, piece: Piece, part: slice, ahead: "_Ahead") -> "Found":
         """Verdicts of a part of a piece."""
-        untracked = None
+        untracked, before = None, self.counted()[0]
         if self.exempt is not None:
             untracked = notrack.matches(self.exempt, ahead.headers())[part]
         skip = None if piece.skip is None else piece.skip[part]
@@ -187,8 +188,9 @@ class _Run:
             self.verdicts[at.DROPPED] -= 1
             self.verdicts[state] += 1
         dropped = np.flatnonzero(found.state == at.DROPPED)
-        if len(dropped):
-            self.refused_openings += _openings(piece, dropped + part.start)
+        refused = self.counted()[0] - before
+        if refused:
+            self.refused_openings += min(refused, _openings(piece, dropped + part.start, ahead.offloaded))
         return found
 
 
@@ -209,11 +211,33 @@ class _Ahead:
         return self._headers
 
 
-def _openings(piece: Piece, rows: Column) -> int:
-    """How many of these packets are a TCP connection's first."""
-    headers = Headers(piece.data, piece.start[rows], piece.captured[rows])
+def _openings(piece: Piece, rows: Column, is_offloaded: bool) -> int:
+    """How many of these packets are a TCP connection's first; not those that the stack drops before tracking."""
+    headers = Headers(
+        piece.data, piece.start[rows], piece.captured[rows], None if piece.wire is None else piece.wire[rows]
+    )
     flags = headers.number(headers.transport + 13, 1)
-    return int(((headers.protocol == TCP) & (flags >= 0) & (flags & _SYN_ACK == _SYN)).sum())
+    first = (headers.protocol == TCP) & (flags >= 0) & (flags & _SYN_ACK == _SYN)
+    return int((first & ~_dropped_before(headers, is_offloaded)).sum())
+
+
+def _dropped_before(headers: Headers, is_offloaded: bool) -> Mask:
+    """Packets with a header the stack refuses, and fragments: they reach tracking as a datagram or not at all.
+
+    twin.reference_packet.decode is the definition.
+    """
+    size, total = (headers.octet(0) & 0xF) * 4, headers.number(2, 2)
+    words = [np.where(at < size, headers.number(at, 2), 0) for at in range(0, 60, 2)]
+    wrong = (headers.captured >= size) & (sum(words) % 0xFFFF != 0)
+    if is_offloaded:
+        wrong &= headers.number(10, 2) != 0
+        total = np.where(total == 0, headers.length, total)
+    four = wrong | (total < size) | (total > headers.length) | (headers.number(6, 2) & 0x3FFF != 0)
+    payload, following = headers.number(4, 2), headers.first_protocol
+    longer = (payload + 40 > headers.length) & ((payload != 0) | (following != 0))  # a jumbo payload says 0
+    six = longer | (headers.octet(8) == 0xFF) | (following == _FRAGMENT)
+    dropped: Mask = np.where(headers.family == 4, four, six).astype(np.bool_)
+    return dropped
 
 
 class _Clock:

@@ -4,7 +4,7 @@ The trap: a list of addresses tells a person nothing when most of it is the host
 share, or that a capture shows as the sender of what goes out, is named as the host's own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +83,17 @@ def _states(l4proto: Words, state: Words) -> list[tuple[str, int]]:
     return named
 
 
+def likely_own(ends: Iterable[tuple[str, int]], count: int) -> tuple[str, ...]:
+    """The address at an end of most of ``count`` entries; none where two are there as often: either may be the host."""
+    both: dict[str, int] = {}
+    for name, number in ends:
+        both[name] = both.get(name, 0) + number
+    ranked = sorted(both.items(), key=lambda pair: -pair[1])
+    if count < 2 or not ranked or ranked[0][1] <= OWN_SHARE * count:
+        return ()
+    return () if len(ranked) > 1 and ranked[1][1] == ranked[0][1] else (ranked[0][0],)
+
+
 def holders(columns: Mapping[str, Words], time_ns: int, own: Sequence[str] = ()) -> Holders:
     """What :meth:`Twin.columns` holds, tallied. ``own``: addresses known to be the host's."""
     family, status = columns["family"], columns["status"]
@@ -91,10 +102,7 @@ def holders(columns: Mapping[str, Words], time_ns: int, own: Sequence[str] = ())
     destinations = tallied(columns["dst"], family, 64)
     known = tuple(own)
     if not known:
-        both: dict[str, int] = {}
-        for name, number in (*sources, *destinations):
-            both[name] = both.get(name, 0) + number
-        known = tuple(name for name, number in both.items() if number > OWN_SHARE * count)[:1] if count > 1 else ()
+        known = likely_own((*sources, *destinations), count)
     return Holders(
         time_ns,
         count,
