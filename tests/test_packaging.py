@@ -59,6 +59,15 @@ def test_every_metric_and_label_named_is_exposed(text: str) -> None:
         assert used <= known[name] | GIVEN_BY_PROMETHEUS, (name, used)
 
 
+def test_every_metric_has_its_line_in_the_documentation() -> None:
+    text = (ROOT / "docs/metrics.md").read_text("utf-8")
+    short = {f"node_nf_conntrack_stat_{name}" for name in re.findall(r"`_(\w+)`", text)}
+    named = set(_NAME.findall(text)) | short
+    known = set(exposed())
+    assert known - named == set()
+    assert named - known <= {"tablefull_included_age_seconds", *short}
+
+
 def test_rules_and_their_tests(program: Callable[[str], str]) -> None:
     promtool = program("promtool")
     for words in (("check", "rules", str(RULES)), ("test", "rules", str(RULES.with_name("tablefull.rules.test.yml")))):

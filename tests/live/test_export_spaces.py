@@ -89,6 +89,17 @@ def test_time_that_ran_out_is_told(tmp_path: Path) -> None:
     assert "in the time given" in holes[0].why
 
 
+def test_processes_that_are_hidden_and_that_ended(tmp_path: Path) -> None:
+    process(tmp_path, "self")
+    (tmp_path / "proc/30").mkdir()  # a zombie: its folder is there, its namespace is not
+    _, holes = places(Proc(tmp_path), always)
+    assert ["hidepid" in hole.why for hole in holes] == [True]
+    process(tmp_path, "1")
+    assert places(Proc(tmp_path), always)[1] == []
+    (tmp_path / "proc/40").write_text("no folder")  # refused for another reason than that it is not there
+    assert [hole.why for hole in places(Proc(tmp_path), always)[1]] == ["not shown for some processes"]
+
+
 def test_no_proc(tmp_path: Path) -> None:
     found, holes = places(Proc(tmp_path), always)
     assert found == []

@@ -93,6 +93,7 @@ def query(space: TableSpace, expression: str) -> dict[str, float]:
     return {json.dumps(one["metric"], sort_keys=True): float(one["value"][1]) for one in told["data"]["result"]}
 
 
+@pytest.mark.slow
 def test_prometheus_scrapes_and_alerts(program: Callable[[str], str], tmp_path: Path) -> None:
     prometheus, nft = program("prometheus"), program("nft")
     (tmp_path / "prometheus.yml").write_text(

@@ -17,7 +17,7 @@ from tablefull.live import netns, spaces
 from tablefull.live.collection import Namespace, with_key
 from tablefull.live.export_facts import STATISTICS
 from tablefull.live.netlink import in_namespace
-from tablefull.live.proc import Proc
+from tablefull.live.proc import Proc, missing
 from tablefull.parsers import conntrack_stat
 
 FILE = "net/stat/nf_conntrack"
@@ -129,8 +129,10 @@ def _groups(proc: Proc, still: Callable[[], bool]) -> tuple[dict[int, list[int]]
         number = proc.inode(f"proc/{pid}/{FILE}")
         if isinstance(number, int):
             groups.setdefault(number, []).append(pid)
-        else:
-            refused += proc.exists(f"proc/{pid}")
+        elif not missing(number):  # one that ended, or a zombie, is in no namespace any more
+            refused += 1
+    if "1" not in listed:
+        return groups, [Hole("network namespaces", "the processes of others are hidden (hidepid)", "run it as root")]
     holes = [Hole("network namespaces", "not shown for some processes", "run it as root")] if refused else []
     return groups, holes
 
