@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tablefull.errors import UsageError
 from tablefull.live.replay import Setting
@@ -114,6 +116,73 @@ def test_who_held_it() -> None:
     held = rebuild(read(LIVES[:2], "x"), [Setting("x")]).outcomes[0].held
     assert held is not None
     assert (held.count, held.sources, held.ports) == (2, (("10.0.0.1", 2),), (("udp/53", 2),))
+
+
+def test_of_two_addresses_in_every_entry_neither_is_the_hosts_own() -> None:
+    assert rebuild(read(LIVES[:2], "x"), [Setting("x")]).outcomes[0].held.own == ()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        (Setting("x", sysctls={"nf_conntrack_udp_timeot": "5"}), "did you mean nf_conntrack_udp_timeout"),
+        (Setting("x", sysctls={"max": "-1"}), "nf_conntrack_max=-1: the kernel takes 0 to"),
+        (Setting("x", sysctls={"nf_conntrack_udp_timeout": "99999999999999999999"}), "the kernel takes 0 to"),
+        (Setting("x", sysctls={"nf_conntrack_gre_timeout": "5"}, kernel="3.2"), "does not exist on Linux 3.2"),
+        (Setting("x", kernel="six"), "'six' is no kernel release"),
+    ],
+)
+def test_a_setting_that_a_kernel_would_refuse_is_refused_here_too(setting: Setting, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        rebuild(read(LIVES, "x"), [Setting("x"), setting])
+
+
+@pytest.mark.parametrize("name", ["max", "nf_conntrack_max", "net.netfilter.nf_conntrack_max", "net.nf_conntrack_max"])
+def test_a_limit_by_any_of_its_names_and_the_last_one_counts(name: str) -> None:
+    (outcome,) = rebuild(
+        read(LIVES, "x"), [Setting("x", sysctls={"net/netfilter/nf_conntrack_max": "7", name: "0x1"})]
+    ).outcomes
+    assert (outcome.limit, outcome.refused) == (1, 1)
+    (outcome,) = rebuild(read(LIVES, "x"), [Setting("x", sysctls={name: "0"})]).outcomes
+    assert (outcome.limit, outcome.refused, outcome.peak) == (0, 0, 2)
+
+
+def test_the_same_tuple_in_another_zone_is_another_entry() -> None:
+    """Both directions of a zone stand at the end of a line: conntrack-tools print ``zone=``."""
+    in_zone = [
+        event(second, kind, 1, left).replace("\n", " zone=5\n")
+        for second, kind, left in ((0, "NEW", 30), (3, "DESTROY", None))
+    ]
+    plain = [event(1, "NEW", 1), event(2, "DESTROY", 1, None)]
+    assert counts([in_zone[0], *plain, in_zone[1]]) == [2, 1, 0]
+
+
+def test_a_peak_between_two_samples_is_in_the_high_of_its_interval() -> None:
+    burst = [event(1 + port / 100, "NEW", port) for port in range(1, 6)]
+    over = [event(2 + port / 100, "DESTROY", port, None) for port in range(1, 6)]
+    (outcome,) = rebuild(
+        read([event(0, "NEW", 9), *burst, *over, event(9, "NEW", 10)], "x"), [Setting("x")], 3 * SECOND
+    ).outcomes
+    assert [(sample.entries, sample.high) for sample in outcome.samples] == [(1, 6), (1, 1), (2, 2)]
+
+
+@given(st.sets(st.integers(1, 6)), st.lists(st.tuples(st.integers(1, 6), st.integers(1, 3)), min_size=1, max_size=40))
+def test_every_sample_counts_what_a_set_kept_by_hand_holds(before: set[int], steps: list[tuple[int, int]]) -> None:
+    """Each step ends the entry of a port that has one and begins that of a port that has none, a second or more on."""
+    before &= {port for port, _ in steps}  # an entry that no event names is not known
+    living, now, lines, held = set(before), 0, [], {0: len(before)}
+    for port, pause in steps:
+        held |= dict.fromkeys(range(now, now + pause), len(living))
+        now += pause
+        lines.append(event(now, "DESTROY", port, None) if port in living else event(now, "NEW", port))
+        living ^= {port}
+    held[now] = len(living)
+    first = steps[0][1]
+    if first < now:
+        assert counts(lines) == [held[second] for second in range(first + 1, now + 1)]
+    (outcome,) = rebuild(read(lines, "x"), [Setting("x", sysctls={"max": "2"})], SECOND).outcomes
+    assert outcome.peak <= 2
+    assert (outcome.refused > 0) == (max(held[second] for second in range(first, now + 1)) > 2 or len(before) > 2)
 
 
 @pytest.mark.realkernel

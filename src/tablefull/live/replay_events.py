@@ -17,8 +17,10 @@ from tablefull.facts.entry import Entry
 from tablefull.facts.origin import Origin
 from tablefull.kernel import sysctls, timeouts
 from tablefull.live.replay import COUNTED, MOST_SAMPLES, MOST_SAMPLES_NAMED, Outcome, Replay, Sample, Setting
-from tablefull.live.replay_holders import MOST, OWN_SHARE, Holders
+from tablefull.live.replay_holders import MOST, Holders, likely_own
 from tablefull.parsers.conntrack_entries import decode
+from tablefull.twin.eras import era
+from tablefull.twin.state import compile_settings
 
 Times = npt.NDArray[np.int64]
 SECOND_NS = 1_000_000_000
@@ -151,8 +153,12 @@ def read(lines: Iterable[str], source: str) -> Recording:
 
 
 def rebuild(recording: Recording, settings: Sequence[Setting], interval_ns: int | None = None) -> Replay:
-    """The table's life under each setting. UsageError for a setting that events cannot answer (a NOTRACK rule)."""
+    """The table's life under each setting.
+
+    UsageError for a setting that a kernel would refuse, or that events cannot answer (a NOTRACK rule).
+    """
     for setting in settings:
+        compile_settings(era(setting.kernel), setting.sysctls)
         if setting.notrack is not None:
             raise UsageError("--notrack needs packets, and recorded events hold none; give a capture")
     span = max(1, recording.last_ns - recording.first_ns)
@@ -168,7 +174,7 @@ def rebuild(recording: Recording, settings: Sequence[Setting], interval_ns: int 
 
 
 def _number(sysctls_given: Mapping[str, str], names: Sequence[str]) -> int | None:
-    for name, value in sysctls_given.items():
+    for name, value in reversed(list(sysctls_given.items())):
         if sysctls.canonical(name) in names or name in names:
             try:
                 return int(value, 0)
@@ -286,8 +292,7 @@ def _holders(recording: Recording, shapes: Times, there: npt.NDArray[np.bool_], 
         unreplied += count * shape[5]
     total = int(counts.sum())
     ranked = [sorted(column.items(), key=lambda pair: -pair[1]) for column in columns]
-    both = {name: columns[0].get(name, 0) + columns[1].get(name, 0) for name in {*columns[0], *columns[1]}}
-    own = tuple(name for name, number in both.items() if total > 1 and number > OWN_SHARE * total)[:1]
+    own = likely_own((*ranked[0], *ranked[1]), total)
     tops = [tuple(column[:MOST]) for column in ranked[:3]]
     return Holders(time_ns, total, tops[0], tops[1], tops[2], tuple(ranked[3]), assured, unreplied, own)
 
