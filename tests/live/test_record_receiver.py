@@ -140,7 +140,10 @@ def test_an_overflow_is_a_gap_with_the_kernels_number_behind_what_it_still_had(
 ) -> None:
     one = source()
     items = overflow(receiver, one, monkeypatch, [10, 52, 52])
-    assert [type(item) for item in items] == [Batch, Lost, Ended]
+    kinds = [type(item) for item in items]
+    assert kinds[:2] == [Batch, Lost]
+    assert kinds[-1] is Ended
+    assert set(kinds[2:-1]) <= {Batch}  # what came behind the gap, in one piece or two
     lost = items[1]
     assert isinstance(lost, Lost)
     assert (lost.count, lost.dropped) == (42, True)

@@ -153,5 +153,6 @@ def test_no_expression_is_more_than_linear(piece, frame):
 
     read_text(frame.format(piece))
     small = min(seconds(1500), seconds(1500))
-    assert seconds(12_000) < 8 * 6 * small + 0.25
-    assert seconds(100_000) < 70 * 6 * small + 0.5
+    # The best of some: a machine that does other work in between is no pattern that backtracks.
+    assert min(seconds(12_000) for _ in range(3)) < 8 * 6 * small + 0.25
+    assert min(seconds(100_000) for _ in range(3)) < 70 * 6 * small + 0.5

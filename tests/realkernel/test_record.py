@@ -201,7 +201,7 @@ def test_an_overflow_is_a_gap_with_its_number_and_the_table_is_read_again(space:
     assert answers + answer["lost"] == sent
     assert answer["lost"] == gaps["lost"].sum()
     assert (gaps["until_ns"] >= gaps["time_ns"]).all()
-    assert answer["buffers_bytes"][str(space.pid)] > 8000
+    assert answer["buffers_bytes"][str(space.pid)] >= 8000  # larger, unless the gap was seen in the last moment only
     assert recording.process.returncode == 1
     assert {words for words in living(rows) if words[0] != "icmp"} == table(space)
 
