@@ -2,7 +2,7 @@
 
 from tablefull.live.replay import Outcome, Replay, Sample, Setting
 from tablefull.live.replay_holders import Holders
-from tablefull.views.replay_text import as_object, headline, notes, render, timeline, when
+from tablefull.views.replay_text import NOTHING, as_object, headline, notes, render, timeline, when
 
 S = 10**9
 DATE = 1_700_000_000 * S  # 2023-11-14 22:13:20 UTC
@@ -124,3 +124,35 @@ def test_the_timeline_has_a_row_an_interval_and_setting() -> None:
     assert table["high"][:4] == [1, 2, 3, 4]
     assert table["drop"][:4] == [0, 1, 2, 3]
     assert table["time_s"][0] == 1_700_000_000
+
+
+def of_events() -> Outcome:
+    return Outcome(Setting("x"), limit=2, peak=2, refused=1, samples=[Sample(DATE, 2, 2, (0,) * 6, (1, 0, 0, 0))])
+
+
+def test_what_events_cannot_tell_is_absent() -> None:
+    table = timeline(found(full("packets"), of_events()))
+    assert table["drop"] == [0, 1, 2, 3, 1]
+    for name in ("new", "dropped", "early_drop", "insert_failed", "chain_toolong"):
+        assert table[name][4] is None
+        assert None not in table[name][:4]
+    assert {len(column) for column in table.values()} == {5}
+    side_by_side = render(found(of_events(), of_events()), (), 80).plain().split("SIDE BY SIDE")[1].splitlines()[2]
+    assert side_by_side.split() == ["x", "2", "2", "1", "?", "?", "0"]
+    assert "50 events in 4.000 s" in words(render(found(of_events()), (), 80))
+
+
+def test_of_nothing_nothing_is_said() -> None:
+    nothing = Replay([Outcome(Setting("x"), None)])
+    text = words(render(nothing, ["why"], 80))
+    assert text.startswith(NOTHING)
+    assert "Not full" not in text
+    assert "- why" in text
+    (outcome,) = as_object(nothing, ())["outcomes"]
+    assert (outcome["full"], outcome["headline"]) == (None, NOTHING)
+
+
+def test_nothing_outside_of_the_table_is_said_where_the_table_refused_all() -> None:
+    """Two refused and one whose insertion failed are three dropped: the stack dropped none by itself."""
+    outcome = Outcome(Setting("x"), 1, verdicts=(1, 0, 0, 0, 0, 3), counters={"drop": 2, "insert_failed": 1})
+    assert notes(found(outcome)) == []

@@ -20,6 +20,7 @@ MOST_LINES = 24
 _CLOCK = "%Y-%m-%d %H:%M:%S"
 RECENT_NS = 10**18  # a time before 2001 is a clock that began with the run, not a date
 WIDE = 200
+NOTHING = "Nothing was there to be tracked: whether the table would have been full cannot be told."
 
 
 def headline(outcome: Outcome) -> str:
@@ -169,7 +170,10 @@ def render(found: Replay, extra: Sequence[str], width: int, blocks: str = BLOCKS
     """The page for a person. ``extra``: what else is to be said, such as damage."""
     page = Page(width)
     first = found.outcomes[0]
-    page.text(headline(first), "worst" if first.refused else "good", indent=0)
+    if found.packets:
+        page.text(headline(first), "worst" if first.refused else "good", indent=0)
+    else:
+        page.text(NOTHING, "worst", indent=0)
     what = "events" if first.verdicts is None else "packets"
     page.text(
         f"{found.packets} {what} in {(found.last_ns - found.first_ns) / 1e9:.3f} s, Linux {first.setting.kernel}.",
@@ -201,19 +205,19 @@ def as_object(found: Replay, extra: Sequence[str]) -> dict[str, Any]:
         "cut_short": found.cut_short,
         "offloaded": found.offloaded,
         "notes": [*extra, *notes(found)],
-        "outcomes": [_outcome_object(outcome) for outcome in found.outcomes],
+        "outcomes": [_outcome_object(outcome, bool(found.packets)) for outcome in found.outcomes],
     }
 
 
-def _outcome_object(outcome: Outcome) -> dict[str, Any]:
+def _outcome_object(outcome: Outcome, seen: bool) -> dict[str, Any]:
     held = outcome.held
     return {
         "setting": outcome.setting.label,
         "kernel": outcome.setting.kernel,
         "sysctls": dict(outcome.setting.sysctls),
         "notrack": outcome.setting.notrack,
-        "headline": headline(outcome),
-        "full": bool(outcome.refused),
+        "headline": headline(outcome) if seen else NOTHING,
+        "full": bool(outcome.refused) if seen else None,
         "limit": outcome.limit,
         "buckets": outcome.buckets,
         "peak": outcome.peak,
@@ -245,13 +249,21 @@ def _outcome_object(outcome: Outcome) -> dict[str, Any]:
 
 
 def timeline(found: Replay) -> dict[str, list[Any]]:
-    """Columns of the timeline: a row an interval and setting; packets and counters since the start."""
+    """Columns of the timeline: a row an interval and setting; packets and counters since the start.
+
+    Recorded events hold no packets: what only packets tell is None there, ``drop`` is how many found no room.
+    """
     table: dict[str, list[Any]] = {"setting": [], "time_s": [], "count": [], "high": []}
     names = (*STATES, *COUNTED)
     table |= {name: [] for name in names}
     for outcome in found.outcomes:
+        unknown = outcome.verdicts is None
         for sample in outcome.samples:
             row = (outcome.setting.label, sample.time_ns / 1e9, sample.entries, sample.high)
-            for column, value in zip(table.values(), (*row, *sample.verdicts, *sample.counted), strict=True):
+            told = [
+                None if unknown and name != "drop" else value
+                for name, value in zip(names, (*sample.verdicts, *sample.counted), strict=True)
+            ]
+            for column, value in zip(table.values(), (*row, *told), strict=True):
                 column.append(value)
     return table
