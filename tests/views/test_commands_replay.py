@@ -15,9 +15,13 @@ from tests.realkernel.headers import ACK, SYN
 from tests.wire.capture_bytes import pcap
 
 from tablefull.errors import UsageError
+from tablefull.live import replay as driver
+from tablefull.views.cli import run
 from tablefull.views.commands_replay import settings, split
 
 Tablefull = Callable[..., subprocess.CompletedProcess[str]]
+ROOT = Path(__file__).parents[2]
+WORLD = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 
 
 @pytest.fixture
@@ -246,3 +250,63 @@ def test_a_reader_that_goes_away_is_no_failure(capture: Path) -> None:
     )
     assert done.stdout == "index,state,direction\n"
     assert "Traceback" not in done.stderr
+
+
+def told(done: subprocess.CompletedProcess[str]) -> dict:
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+def test_nothing_seen_is_not_called_fine(tablefull: Tablefull, tmp_path: Path) -> None:
+    path = tmp_path / "none.pcap"
+    path.write_bytes(pcap([]))
+    done = tablefull("replay", str(path))
+    assert (done.returncode, "Not full" in done.stdout) == (3, False)
+    done = tablefull("replay", str(path), "--format", "json")
+    assert (done.returncode, told(done)["outcomes"][0]["full"]) == (3, None)
+
+
+def test_each_setting_does_what_it_says(tablefull: Tablefull, tmp_path: Path) -> None:
+    """KERNEL.md 8.6: the third packet makes a stream of 180 s of a UDP entry in 4.19, and is too early for that in 6.18."""
+    packets = at((0, query(1)), (0.1, BACK.udp(53, 1, b"a")), (0.2, query(1)), (0.2, THERE.udp(5, 123, b"")))
+    path = str(written(tmp_path / "x.pcap", packets))
+
+    def left(*words: str) -> list[str]:
+        return [line.split()[4] for line in tablefull("replay", path, "--entries", "-", *words).stdout.splitlines()]
+
+    assert left("--notrack", "udp port 123") == ["30"]
+    assert left("--notrack", "udp port 123", "--kernel", "4.19") == ["180"]
+    assert left("--notrack", "udp port 123", "--sysctl", "net.netfilter.nf_conntrack_udp_timeout=7") == ["7"]
+    assert left("--notrack", "udp") == []
+
+
+def test_an_interval_that_is_too_fine_is_made_longer_and_said(
+    capture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(driver, "MOST_SAMPLES_NAMED", 10)
+    assert run(["replay", str(capture), "--interval", "0.1s", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["interval_ns"] == 200_000_000  # 1.3 s are 13 tenths, more than ten
+    assert "makes more than 10 samples; they are 0.2 s apart" in found["notes"][0]
+
+
+def test_parquet_without_its_library_is_said_before_the_packets_are_read(
+    capture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tablefull.views.commands_replay.find_spec", lambda _: None)
+    monkeypatch.setattr(driver, "replay", lambda *_, **__: pytest.fail("it was read"))
+    assert run(["replay", str(capture), "--timeline", "t.parquet"]) == 2
+    line = capsys.readouterr().err
+    assert "polars" in line
+    assert "pip install 'tablefull[twin]'" in line
+
+
+def test_a_full_disk_is_a_failure_and_the_other_files_are_as_they_were(
+    tablefull: Tablefull, capture: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.csv"
+    kept.write_text("mine")
+    done = tablefull("replay", str(capture), "--entries", "/dev/full", "--timeline", str(kept))
+    one_line(done, 4, "/dev/full: cannot be written (no space left on device)")
+    assert kept.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"kept.csv", "web1.pcap"}

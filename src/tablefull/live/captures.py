@@ -152,7 +152,7 @@ class Capture:
 
 
 def open_capture(target: str, stdin: BinaryIO | None = None) -> Capture:
-    """The capture that ``target`` names, ``-`` is ``stdin``; its header has been read.
+    """The capture that ``target`` names; its header has been read. ``stdin`` is ``-``, or a pipe that is open already.
 
     UsageError for what is not there or cannot be one, ParseError for what is something else or a kind of capture that
     is not read here, Unreadable for what cannot be opened or unfolded.
@@ -161,10 +161,10 @@ def open_capture(target: str, stdin: BinaryIO | None = None) -> Capture:
         from tablefull.wire.pcap import Reader
     except ImportError as error:
         raise UsageError(f"reading a capture needs {error.name}: pip install 'tablefull[twin]'") from None
-    if target == "-":
-        if stdin is None:
-            raise UsageError("-: there is no standard input here; name a capture")
-        return Capture("-", stdin, Reader("-"))
+    if target == "-" and stdin is None:
+        raise UsageError("-: there is no standard input here; name a capture")
+    if stdin is not None:
+        return Capture(target, stdin, Reader(target))
     raw = _open(target)
     try:
         return Capture(target, raw, Reader(target))

@@ -7,6 +7,7 @@ is called, and a missing extra is one line that names it. Files are written whol
 import csv
 import io
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,11 +17,12 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, TextIO, cast
 
 import click
 
-from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, UsageError
+from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, TablefullError, UsageError
 from tablefull.views.output import emit, emit_pieces, say
 from tablefull.views.terminal import wants_colour, width_of
 
 if TYPE_CHECKING:
+    from tablefull.facts.snapshot import Unread
     from tablefull.live.captures import Capture
     from tablefull.live.replay import Piece, Replay, Setting
     from tablefull.live.replay_verdicts import Verdicts
@@ -238,28 +240,36 @@ def _run(
     from tablefull.live import replay as driver
 
     extra: list[str] = []
+    held: IO[bytes] | None = None
     if capture is not None:
         from tablefull.live import replay_records
 
         if replay_records.is_record(capture):
             return _of_record(capture, chosen, interval_ns, wants)
-        events = _events_of(stack, capture)
+        held = _held(stack, capture)
+        broken: list[Unread] = []
+        events = _events_of(stack, capture, held, broken)
         if events is not None:
             if wants:
                 raise UsageError("recorded events hold no packets: --verdicts and --entries need a capture")
             from tablefull.live import replay_events
 
             recording = replay_events.read(replay_events.lines_of(events), capture)
+            extra += [f"{capture}: {note.why}" for note in broken]
             if not recording.events:
                 extra.append(f"{capture}: no event with a time in {recording.lines} lines; record with -o timestamp")
                 return driver.Replay([driver.Outcome(chosen[0], None)]), extra, EXIT_BLIND
-            return replay_events.rebuild(recording, chosen, interval_ns), extra, 0
+            if recording.undated:
+                extra.append(f"{recording.undated} events have no time and were left out; record with -o timestamp")
+            return replay_events.rebuild(recording, chosen, interval_ns), extra, EXIT_BLIND if broken else 0
     _compiling()
     kept = _kept(stack) if verdicts is not None else None
-    opened, pieces, span_ns = _pieces(stack, capture, workloads, duration, seed)
+    opened, pieces, span_ns = _pieces(stack, capture, held, workloads, duration, seed)
+    # A thread that waits for a pipe cannot be told to stop; and whoever fills the pipe works ahead by itself.
+    waits = opened is not None and opened.size_bytes is None
     tick = stack.enter_context(_Progress(opened, span_ns))
     found = driver.replay(
-        driver.read_ahead(pieces),
+        pieces if waits else driver.read_ahead(pieces),
         chosen,
         seed=seed,
         interval_ns=interval_ns,
@@ -268,6 +278,11 @@ def _run(
         tick=tick.tick,
     )
     code = 0
+    if interval_ns is not None and found.interval_ns > interval_ns:
+        extra.append(
+            f"--interval {interval_ns / 1e9:g}s makes more than {driver.MOST_SAMPLES_NAMED} samples; they are"
+            f" {found.interval_ns / 1e9:g} s apart"
+        )
     if opened is not None and opened.damage is not None:
         damage = opened.damage
         extra.append(f"{opened.name}: damaged at byte {damage.offset}: {damage.what}; everything before it was used")
@@ -304,26 +319,49 @@ def _kept(stack: ExitStack) -> "Verdicts":
     return stack.enter_context(Verdicts())
 
 
-def _events_of(stack: ExitStack, capture: str) -> IO[bytes] | None:
-    """The stream, where it is a text of recorded events; None where it is anything else."""
-    from tablefull.live.streams import content
-
+def _held(stack: ExitStack, capture: str) -> IO[bytes] | None:
+    """What can be opened only once: standard input, or a pipe by its name (``<(ssh host tcpdump -w -)``)."""
     if capture == "-":
-        held = getattr(sys.stdin, "buffer", None)
-        head = held.peek(64)[:512] if held is not None else b""
-        return held if any(mark in head for mark in EVENT_MARKS) else None
+        return getattr(sys.stdin, "buffer", None)
     try:
-        raw = stack.enter_context(Path(capture).open("rb"))  # noqa: SIM115 - the stack closes it
+        if not stat.S_ISFIFO(Path(capture).stat().st_mode):
+            return None
+        return stack.enter_context(Path(capture).open("rb"))
     except (OSError, ValueError):
         return None  # whoever opens it as a capture says what is wrong
-    told = content(raw, capture, [])
+
+
+def _events_of(stack: ExitStack, capture: str, held: IO[bytes] | None, broken: "list[Unread]") -> IO[bytes] | None:
+    """The stream, where it is a text of recorded events; None where it is anything else, and then nothing is taken
+    from ``held``. ``broken`` learns while the stream is read that it breaks off.
+    """
+    from tablefull.live.streams import content
+
+    if held is not None:
+        try:
+            told = content(io.BytesIO(cast("io.BufferedReader", held).peek(1)), capture, [])
+        except TablefullError:
+            return None
+    elif capture == "-":
+        return None
+    else:
+        try:
+            raw = stack.enter_context(Path(capture).open("rb"))  # noqa: SIM115 - the stack closes it
+        except (OSError, ValueError):
+            return None
+        told = content(raw, capture, broken)
     if told.kind != "text" or not any(mark in told.head for mark in EVENT_MARKS):
         return None
-    return cast("IO[bytes]", told.stream)
+    return cast("IO[bytes]", content(held, capture, broken).stream if held is not None else told.stream)
 
 
 def _pieces(
-    stack: ExitStack, capture: str | None, workloads: Sequence[str], duration: str | None, seed: int
+    stack: ExitStack,
+    capture: str | None,
+    held: IO[bytes] | None,
+    workloads: Sequence[str],
+    duration: str | None,
+    seed: int,
 ) -> "tuple[Capture | None, Iterator[Piece], int | None]":
     from tablefull.live import replay as driver
 
@@ -336,8 +374,7 @@ def _pieces(
         return None, driver.of_workload(traffic), traffic.end_ns
     from tablefull.live.captures import open_capture
 
-    stdin = cast("BinaryIO | None", getattr(sys.stdin, "buffer", None))
-    opened = stack.enter_context(open_capture(capture, stdin))
+    opened = stack.enter_context(open_capture(capture, cast("BinaryIO | None", held)))
     return opened, driver.of_capture(opened), None
 
 
@@ -428,7 +465,8 @@ def _parquet(table: dict[str, list[Any]]) -> bytes:
     import polars as pl
 
     held = io.BytesIO()
-    pl.DataFrame(table).write_parquet(held)
+    types = dict.fromkeys(table, pl.Int64) | {"setting": pl.String, "time_s": pl.Float64}
+    pl.DataFrame(table, schema=types).write_parquet(held)
     return held.getvalue()
 
 
