@@ -1,5 +1,9 @@
 """Where answers go."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -86,3 +90,63 @@ def test_pieces_are_written_one_by_one_and_whole(tmp_path: Path) -> None:
 def test_pieces_to_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     emit_pieces((b"\xff", b"\x00\n"), "-")
     assert capfdbinary.readouterr().out == b"\xff\x00\n"
+
+
+def test_no_piece_at_all_is_an_empty_file(tmp_path: Path) -> None:
+    emit_pieces((), str(tmp_path / "x"))
+    assert (tmp_path / "x").read_bytes() == b""
+
+
+def test_pieces_go_where_a_link_leads_and_keep_the_mode(tmp_path: Path) -> None:
+    file, link = tmp_path / "answer", tmp_path / "link"
+    file.write_text("x")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    emit_pieces((b"y",), str(link))
+    assert link.is_symlink()
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("y", 0o640)
+
+
+def test_pieces_to_a_place_that_takes_none(tmp_path: Path) -> None:
+    with pytest.raises(KernelRefused, match="/dev/full: cannot be written"):
+        emit_pieces((b"x",), "/dev/full")
+    with pytest.raises(UsageError, match="cannot be written"):
+        emit_pieces((b"x",), str(tmp_path))
+    with pytest.raises(UsageError, match="cannot be written"):
+        emit_pieces((b"x",), str(tmp_path / "nowhere" / "x"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pieces_to_a_standard_output_that_was_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", output.Closed(refuses=True))
+    with pytest.raises(KernelRefused, match="standard output: cannot be written"):
+        emit_pieces((b"x",), "-")
+
+
+def test_pieces_for_a_reader_that_went_away_end_silently() -> None:
+    """More than a pipe holds, and nobody at its other end: as `| head` leaves it."""
+    code = "from tablefull.views.output import emit_pieces\nemit_pieces((b'x' * 1000 for _ in range(1000)), '-')\n"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(output.__file__).parents[2])},
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stderr is not None
+    assert child.stdout.read(4) == b"xxxx"
+    child.stdout.close()
+    said = child.stderr.read()
+    child.stderr.close()
+    assert (child.wait(60), said) == (0, b"")
+
+
+def test_pieces_are_not_held_together_in_memory(tmp_path: Path) -> None:
+    """The file grows while the pieces are still being made."""
+    sizes = []
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(4):
+            yield bytes(1 << 20)
+            sizes.extend(path.stat().st_size for path in tmp_path.iterdir())
+
+    emit_pieces(pieces(), str(tmp_path / "x"))
+    assert sizes == [1 << 20, 2 << 20, 3 << 20, 4 << 20]

@@ -47,3 +47,27 @@ def test_a_limit_far_above_is_not_drawn() -> None:
 
 def test_figures() -> None:
     assert [figure(number) for number in (0, 950, 9999, 12400, 1548576)] == ["0", "950", "9999", "12.4k", "1.549M"]
+
+
+def test_a_stretch_without_a_sample_keeps_what_was_there() -> None:
+    """Samples at 0, 5 and 9 of ten: four columns of the first, four of the second, one of the last."""
+    samples = [Sample(at, high, high, NONE, (0, 0, 0, 0)) for at, high in ((0, 3), (5, 7), (9, 1))]
+    assert columns(samples, 0, 10, 10) == [3, 3, 3, 3, 3, 7, 7, 7, 7, 1]
+        3,
+        3,
+        3,
+        7,
+    ]  # no time at all passed: everything before the last is at its start
+
+
+def test_the_line_of_the_limit_shows_only_where_no_bar_is() -> None:
+    top = chart(outcome([10, 5], 10), 0, 2, 22, ASCII)[0].split("|", 1)[1].ljust(10)
+    assert (top[0], top[9]) == (ASCII[8], "-")
+
+
+def test_a_limit_that_is_passed_by_nobody_is_the_top_of_the_scale() -> None:
+    """Half of the limit: four of eight rows are full, and the label of the topmost is the limit's."""
+    lines = chart(outcome([50], 100), 0, 1, 30, ASCII)
+    assert [ASCII[8] in line.split("|", 1)[1] for line in lines[:ROWS]] == [False] * 4 + [True] * 4
+    assert lines[0].split("|")[0].strip() == "max 100"
+    assert lines[ROWS // 2].split("|")[0].strip() == "50"
