@@ -50,14 +50,9 @@ def test_figures() -> None:
 
 
 def test_a_stretch_without_a_sample_keeps_what_was_there() -> None:
-    """Samples at 0, 5 and 9 of ten: four columns of the first, four of the second, one of the last."""
+    """Samples at 0, 5 and 9 of ten: five columns of the first, four of the second, one of the last."""
     samples = [Sample(at, high, high, NONE, (0, 0, 0, 0)) for at, high in ((0, 3), (5, 7), (9, 1))]
     assert columns(samples, 0, 10, 10) == [3, 3, 3, 3, 3, 7, 7, 7, 7, 1]
-        3,
-        3,
-        3,
-        7,
-    ]  # no time at all passed: everything before the last is at its start
 
 
 def test_the_line_of_the_limit_shows_only_where_no_bar_is() -> None:
