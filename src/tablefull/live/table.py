@@ -117,14 +117,16 @@ def sample(
         total, limit = statistics(link)
         found = list(islice(rows(link, reader), size))
         whole = len(found) < size
-        result = _read(found, None if whole else total, dimensions, where)
+        result = composed(found, None if whole else total, dimensions, where)
         result.interrupted = link.interrupted
     result.total, result.limit, result.broken = total, limit, reader.broken
     result.took_s = time.perf_counter() - began
     return result
 
 
-def _read(found: list[at.Row], population: int | None, dimensions: Sequence[Dimension], where: Test | None) -> Reading:
+def composed(
+    found: list[at.Row], population: int | None, dimensions: Sequence[Dimension], where: Test | None
+) -> Reading:
     """What these entries are made of; ``population``: how many there are, where these are only a part."""
     chosen = found if where is None else [row for row in found if where(row.__getitem__)]
     result = Reading(total=None, limit=None, read=len(found), matched=len(chosen), rows=chosen)
@@ -175,10 +177,10 @@ def full(
                     if tick is not None and not len(found) % 1000:
                         tick(len(found))
             except (Interrupted, ParseError) as broke:
-                result = _read(found, None, dimensions, where)
+                result = composed(found, None, dimensions, where)
                 result.notes.append(f"it broke off: {broke}; what had come by then was used")
             else:
-                result = _read(found, None, dimensions, where)
+                result = composed(found, None, dimensions, where)
             result.broken = reader.broken
         result.interrupted = link.interrupted
     result.total, result.limit = total, limit
@@ -198,7 +200,7 @@ def from_file(
     total, limit = count_of_files(namespace)
     found = in_namespace(namespace, lambda: list(islice(table_proc.rows(), size)))
     whole = size is None or len(found) < size
-    result = _read(found, None if whole else total, dimensions, where)
+    result = composed(found, None if whole else total, dimensions, where)
     result.total, result.limit, result.source = total, limit, "/proc/net/nf_conntrack"
     result.took_s = time.perf_counter() - began
     return result
