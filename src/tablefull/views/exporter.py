@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
 
 from tablefull import __version__
 from tablefull.facts.origin import Hole
@@ -91,9 +92,14 @@ def steady(hole: Hole) -> str:
 
 
 def _label(text: str) -> str:
-    """A label's value: what UTF-8 cannot say is spelled out; what quotes and line ends do is the library's business."""
+    """A label's value: what UTF-8 cannot say is spelled out; what quotes and line ends do is the library's business.
+
+    A long one is cut and ends in a sum of the whole: two that begin alike are still two series.
+    """
     plain = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return plain if len(plain) <= LONGEST_LABEL else plain[: LONGEST_LABEL - 1] + "…"
+    if len(plain) <= LONGEST_LABEL:
+        return plain
+    return f"{plain[: LONGEST_LABEL - 9]}…{crc32(plain.encode()):08x}"
 
 
 def _silent(exposed: "Exposed") -> Iterator[Hole]:
