@@ -148,9 +148,10 @@ class Judge:
                 end()
             try:
                 child.wait(END_S)
-                return
+                break
             except subprocess.TimeoutExpired:
                 continue
+        _let_go(child)
 
     def _ask(self, request: Request) -> Answer:
         if self._ended:
@@ -158,6 +159,7 @@ class Judge:
         child = self._child
         try:
             if child is None or child.poll() is not None:
+                _let_go(child)
                 child = self._child = _started()
             assert child.stdin is not None
             child.stdin.write(msgspec.json.encode(request) + b"\n")
@@ -173,6 +175,13 @@ class Judge:
         except (OSError, ValueError) as error:
             self._child = None
             return Answer(failed=f"it ended: {error}")
+
+
+def _let_go(child: "subprocess.Popen[bytes] | None") -> None:
+    """Close both ends of a process that is not asked any more."""
+    for pipe in (child.stdin, child.stdout) if child is not None else ():
+        if pipe is not None:
+            pipe.close()
 
 
 def _started() -> "subprocess.Popen[bytes]":
