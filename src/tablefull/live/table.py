@@ -193,12 +193,11 @@ def from_file(
 ) -> Reading:
     """The same from /proc/net/nf_conntrack, the first ``size`` entries or all. OSError where it is not there."""
     from tablefull.live import table_proc
-    from tablefull.live.netlink import in_namespace
     from tablefull.live.spaces import count_of_files
 
     began = time.perf_counter()
     total, limit = count_of_files(namespace)
-    found = in_namespace(namespace, lambda: list(islice(table_proc.rows(), size)))
+    found = table_proc.listed(namespace, size)
     whole = size is None or len(found) < size
     result = composed(found, None if whole else total, dimensions, where)
     result.total, result.limit, result.source = total, limit, "/proc/net/nf_conntrack"

@@ -6,11 +6,13 @@ of the table; KERNEL.md 9.5). So it is the second choice, and read only as far a
 
 import ipaddress
 from collections.abc import Iterator
+from itertools import islice
 
 from tablefull.facts.entry import CtTuple, Entry
 from tablefull.facts.origin import Origin
 from tablefull.kernel.sctp import STATES as SCTP_STATES
 from tablefull.kernel.states import TCP_STATES, tcp_state
+from tablefull.live.netlink import in_namespace
 from tablefull.parsers.conntrack_entries import decode
 from tablefull.wire import ctnetlink as at
 from tablefull.wire.dimensions import NAMES
@@ -19,6 +21,11 @@ PATHS = ("/proc/thread-self/net/nf_conntrack", "/proc/thread-self/net/ip_conntra
 SEEN_REPLY, ASSURED, CONFIRMED, SNAT, DNAT, OFFLOAD, HW_OFFLOAD = (1 << bit for bit in (1, 2, 3, 4, 5, 14, 15))
 _NUMBERS = {name: number for number, name in NAMES.items()}
 _ORIGIN = Origin("/proc/net/nf_conntrack", 0, "")
+
+
+def listed(namespace: str | None, size: int | None) -> list[at.Row]:
+    """The first ``size`` entries (None: all) of the namespace behind that path (None: this one). OSError as below."""
+    return in_namespace(namespace, lambda: list(islice(rows(), size)))
 
 
 def rows() -> Iterator[at.Row]:

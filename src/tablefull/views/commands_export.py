@@ -5,7 +5,6 @@ have it. So the server needs no right at all and says what it does not see; a se
 writes the rest into a file, which node_exporter's textfile collector or ``--include`` of the server picks up.
 """
 
-import signal
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import click
 
 from tablefull.errors import EXIT_BLIND, EXIT_FINE, UsageError
-from tablefull.views.commands_replay import seconds
+from tablefull.views.durations import seconds
 from tablefull.views.output import emit_pieces, say
+from tablefull.views.signals import caught
 
 if TYPE_CHECKING:
     from tablefull.watch.exposing import Exposed, Exposing, Part, Wanted
@@ -225,18 +225,16 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = Event()
-        self._before: dict[int, Any] = {}
+        self._signals = caught(self._stop)
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._stop)
+        self._signals.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._signals.__exit__(None, None, None)
 
-    def _stop(self, *_: object) -> None:
+    def _stop(self) -> None:
         if self._event.is_set():
             raise KeyboardInterrupt
         self._event.set()

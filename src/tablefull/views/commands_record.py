@@ -7,18 +7,18 @@ before it starts, on standard error, and the numbers of what was and was not rec
 
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import click
 
 from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, EXIT_REFUSED, TablefullError, UsageError
-from tablefull.views.commands_replay import seconds
+from tablefull.views.durations import seconds
+from tablefull.views.signals import caught
 
 if TYPE_CHECKING:
     from tablefull.live.record import Recorder, Told
@@ -206,18 +206,16 @@ class Stop:
     def __init__(self, after_s: float | None) -> None:
         self._after_s, self._until = after_s, None if after_s is None else time.monotonic() + after_s
         self.signalled = False
-        self._before: dict[int, Any] = {}
+        self._signals = caught(self._stop)
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._stop)
+        self._signals.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._signals.__exit__(None, None, None)
 
-    def _stop(self, *_: object) -> None:
+    def _stop(self) -> None:
         self.signalled = True
 
     def going(self) -> bool:

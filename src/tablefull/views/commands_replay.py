@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, TextIO, cast
 import click
 
 from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, TablefullError, UsageError
+from tablefull.views.durations import seconds
 from tablefull.views.output import emit, emit_pieces, say
 from tablefull.views.terminal import wants_colour, width_of
 
@@ -28,25 +29,7 @@ if TYPE_CHECKING:
     from tablefull.live.replay_verdicts import Verdicts
 
 NEEDS = "replay needs {}: pip install 'tablefull[twin]'"
-UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 EVENT_MARKS = (b"[NEW]", b"[UPDATE]", b"[DESTROY]")
-
-
-def seconds(text: str, option: str) -> float:
-    """A time such as 500ms, 10s or 2h; a bare number is in seconds."""
-    for unit in sorted(UNITS_S, key=len, reverse=True):
-        if text.endswith(unit):
-            digits = text[: -len(unit)]
-            break
-    else:
-        digits, unit = text, "s"
-    try:
-        value = float(digits) * UNITS_S[unit]
-    except ValueError:
-        raise UsageError(f"{option} {text!a}: a time is wanted, such as 500ms, 10s or 2h") from None
-    if not 0 < value < 1e9:
-        raise UsageError(f"{option} {text!a}: more than nothing and less than 1e9 s is wanted")
-    return value
 
 
 def _pairs(words: Iterable[str]) -> dict[str, str]:

@@ -5,9 +5,9 @@ that went away ends it too, and everything else that may go wrong is a line.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +15,22 @@ import click
 
 from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, UsageError
 from tablefull.live.proc import Proc
+from tablefull.views.durations import UNITS_S, parsed
 from tablefull.views.output import refused, say, silence
+from tablefull.views.signals import caught
 
 if TYPE_CHECKING:
     from tablefull.watch.history import History
     from tablefull.watch.hook import Hook
     from tablefull.watch.loop import News, Place, Seen, Told, Watch
 
-_UNITS_S = {"ms": 1e-3, "min": 60.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNITS_S = {**UNITS_S, "min": 60.0}
 
 
 def seconds(text: str, option: str, least: float, most: float) -> float:
     """A time such as 10s, 5m or 2h; a bare number is in seconds."""
-    unit = next((unit for unit in _UNITS_S if text.endswith(unit)), "")
     try:
-        value = float(text.removesuffix(unit)) * _UNITS_S.get(unit, 1.0)
+        value = parsed(text, _UNITS_S)
     except ValueError:
         raise UsageError(f"{option} {text[:60]!a}: a time is wanted, such as 10s, 5m or 2h") from None
     if not least <= value <= most:
@@ -102,20 +103,18 @@ def watch(
     places, every_place = _places(proc, space)
     teller = _Teller(form, quiet, several=len(places) > 1 or every_place, command=command)
     # Before the file is opened: a watch that is ended while it starts leaves as cleanly.
-    before = {} if once else _leaving(teller)
-    history = History(path, teller.say_note, write=not once, ours=file is None)
-    try:
-        find = (lambda: _places(proc, "all")[0]) if every_place else None
-        held = Watch(proc, places, history, settings, teller.tell, find=find)
-        if once:
-            return _once(held, history, places, form, str(path))
-        teller.name(held.boot)
-        return _forever(held, teller, every_s)
-    finally:
-        history.close()
-        teller.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with nullcontext() if once else caught(teller.stop.set):
+        history = History(path, teller.say_note, write=not once, ours=file is None)
+        try:
+            find = (lambda: _places(proc, "all")[0]) if every_place else None
+            held = Watch(proc, places, history, settings, teller.tell, find=find)
+            if once:
+                return _once(held, history, places, form, str(path))
+            teller.name(held.boot)
+            return _forever(held, teller, every_s)
+        finally:
+            history.close()
+            teller.close()
 
 
 def _places(proc: Proc, space: str | None) -> "tuple[list[Place], bool]":
@@ -202,15 +201,6 @@ def _for_hook(news: "Told", boot: str) -> tuple[dict[str, str], bytes]:
     }  # fmt: skip
     # Unknown is absent, never zero and never an empty word.
     return {name: str(value) for name, value in facts.items() if value is not None}, watch_text.as_json(news).encode()
-
-
-def _leaving(teller: _Teller) -> dict[int, Any]:
-    """End the watch at Ctrl-C, SIGTERM and SIGHUP; what was to happen at them before."""
-
-    def leave(number: int, frame: object) -> None:
-        teller.stop.set()
-
-    return {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
 
 def _forever(held: "Watch", teller: _Teller, every_s: float) -> int:

@@ -8,14 +8,13 @@ import csv
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 from msgspec import Struct, field
 
 from tablefull.errors import KernelRefused, TablefullError, Unreadable, UsageError
 from tablefull.kernel.states import status_names
-from tablefull.live.netlink import Netlink, askable, in_namespace
+from tablefull.live.netlink import Netlink, askable
 from tablefull.live.proc import Proc
 from tablefull.live.spaces import count_of_files
 from tablefull.live.table import can_compile, counts, rows
@@ -201,7 +200,7 @@ def _of_file(
     from tablefull.live import table_proc
 
     try:
-        found = in_namespace(path, lambda: list(islice(table_proc.rows(), size)))
+        found = table_proc.listed(path, size)
         told.total, _ = count_of_files(path)
     except (OSError, ValueError):
         raise refusal from None

@@ -7,17 +7,16 @@ core for everything, and a call from Python alone takes one or two of them.
 import numpy as np
 import numpy.typing as npt
 
-from tablefull.loops.memory import Bytes, Words, address, compiled, inlined, le32
+from tablefull.loops.memory import Bytes, Words, address, compiled, le32
 from tablefull.wire import ctnetlink as at
 from tablefull.wire.loops_ctnetlink import G_AT, HEADER, REGISTERS, own32, read
+from tablefull.wire.loops_tally import hash_words
 
 Codes = npt.NDArray[np.uint32]
 # Registers of `take`, behind those of `read`.
 G_TRUNCATED, G_BYTES = REGISTERS, REGISTERS + 1
 TAKE_REGISTERS = REGISTERS + 2
 MSG_TRUNC = 0x20  # include/linux/socket.h
-MIX = np.uint64(0x9E3779B97F4A7C15)
-_S29, _S32 = np.uint64(29), np.uint64(32)
 W_FAMILY = 4 * at.R_FAMILY
 ROW_BYTES, ROW_WORDS = 4 * at.ROW_WORDS, at.ROW_WORDS
 
@@ -49,15 +48,6 @@ def take(
     return count
 
 
-@inlined
-def _hash(key: int, family: int) -> int:
-    mixed = np.uint64(family)
-    for word in range(4):
-        mixed = (mixed ^ np.uint64(le32(key + 4 * word))) * MIX
-        mixed ^= mixed >> _S29
-    return np.int64(mixed >> _S32)  # type: ignore[return-value]  # compiled, both are one
-
-
 @compiled
 def number_addresses(rows: Codes, chosen: Words, word: int, table: Words, firsts: Words, codes: Codes) -> int:
     """Give every different address in ``word`` of the rows numbered ``chosen`` a number, in order of appearance.
@@ -69,7 +59,7 @@ def number_addresses(rows: Codes, chosen: Words, word: int, table: Words, firsts
     for index in range(len(chosen)):
         row = base + ROW_BYTES * chosen[index]
         key, family = row + 4 * word, le32(row + W_FAMILY)
-        place = _hash(key, family) & (slots - 1)
+        place = hash_words(key, 4, family) & (slots - 1)
         while True:
             code = table[place]
             if code < 0:

@@ -18,8 +18,9 @@ FIRST_SLOTS = 1 << 10
 
 
 @inlined
-def _hash(key: int, width: int) -> int:
-    mixed = np.uint64(width)
+def hash_words(key: int, width: int, seed: int) -> int:
+    """32 bits of the ``width`` words at an address."""
+    mixed = np.uint64(seed)
     for word in range(width):
         mixed = (mixed ^ np.uint64(le32(key + 4 * word))) * MIX
         mixed ^= mixed >> _S29
@@ -29,7 +30,7 @@ def _hash(key: int, width: int) -> int:
 @inlined
 def _slot(table: int, counts: int, slots: int, key: int, width: int) -> int:
     """Where the key stands, or the empty place where it belongs."""
-    place = _hash(key, width) & (slots - 1)
+    place = hash_words(key, width, width) & (slots - 1)
     while i64(counts + 8 * place) != 0:
         there, same = table + 4 * width * place, True
         for word in range(width):
