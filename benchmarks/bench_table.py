@@ -6,6 +6,7 @@ the bare receive, at most 0.6 times ``conntrack -L``, under 250 MB; ``--sample``
 start. The host's nf_conntrack_max is raised for it and put back.
 """
 
+import compileall
 import os
 import shutil
 import statistics
@@ -99,6 +100,8 @@ def main() -> int:
     if shutil.which("conntrack", path=os.environ.get("PATH", "") + ":/usr/sbin") is None:
         print("bench_table: needs conntrack, the peer (Debian package conntrack)")
         return 0
+    # As an installation has it: without compiled files every start would compile the program again.
+    compileall.compile_dir(ROOT / "src" / "tablefull", quiet=1)
     with host_limits.limits(maximum=LIMIT, buckets=BUCKETS), table_space(locked=False) as space:
         for entries in SIZES:
             space.fill(entries)  # entries that are there already stay
