@@ -45,12 +45,16 @@ class Commanded(Struct, frozen=True, tag="command", tag_field="act", omit_defaul
 
     ``done`` ends with 0 where the state is that after the act and with anything else before it. It must only look:
     it loads no module and creates no table. Several commands run in their order; ``undo`` in its own.
+
+    ``first`` are commands that only look and must all end with 0 before ``done`` may be asked; where one does not, the
+    state is that before the act. ``iptables -C`` makes the table it asks, so /proc/net/ip_tables_names is asked first.
     """
 
     what: str
     do: tuple[Command, ...]
     undo: tuple[Command, ...]
     done: Command
+    first: tuple[Command, ...] = ()
 
 
 class Flush(Struct, frozen=True, tag="flush", tag_field="act", omit_defaults=True):

@@ -39,6 +39,11 @@ def _power_below(number: int) -> int:
     return 1 << (max(number, 1).bit_length() - 1)
 
 
+def not_by_size(cause: str) -> str:
+    """Why a larger table does not answer this cause; empty where it does."""
+    return _NOT_BY_SIZE.get(cause, "")
+
+
 def _mib(size: int) -> str:
     return f"{size / 1048576:.0f} MiB" if size >= 10 * 1048576 else f"{size / 1048576:.1f} MiB"
 
@@ -128,7 +133,7 @@ def raise_max(situation: Situation, answers: tuple[str, ...]) -> Plan:
     if situation.table == "cilium":
         return _raise_cilium(situation, answers)
     limit, told = target_max(situation)
-    caution = _NOT_BY_SIZE.get(situation.cause, "")
+    caution = not_by_size(situation.cause)
     why = told + (f". But {caution}" if caution else "")
     if limit is None:
         return compose(

@@ -53,11 +53,11 @@ def _assumed(situation: Situation, name: str) -> tuple[int, str]:
     return _DEFAULT_S[name], "assumed: the default"
 
 
-def _wanted(situation: Situation) -> dict[str, int]:
-    """Those that are longer than what would be set: typing the present value changes nothing."""
-    wanted = _BY_CAUSE.get(situation.cause, _OTHERWISE)
+def wanted(situation: Situation, cause: str) -> dict[str, int]:
+    """Those this cause lives on that are longer than what would be set: typing the present value changes nothing."""
+    by_cause = _BY_CAUSE.get(cause, _OTHERWISE)
     chosen = {}
-    for name, seconds in wanted.items():
+    for name, seconds in by_cause.items():
         seen = dialect.present(situation, name)
         if (_assumed(situation, name)[0] if seen is None else seen) > seconds:
             chosen[name] = seconds
@@ -73,10 +73,10 @@ def _told(situation: Situation, name: str, seconds: int) -> str:
 
 def shorten_timeouts(situation: Situation, answers: tuple[str, ...]) -> Plan:
     """Lower the timeouts that this cause lives on; those already short are left alone."""
-    wanted = _wanted(situation)
-    established = wanted.get(TCP + "established")
-    told = "; ".join(_told(situation, name, value) for name, value in wanted.items())
-    commands = tuple(dialect.write(situation, name, value) for name, value in wanted.items())
+    lower = wanted(situation, situation.cause)
+    established = lower.get(TCP + "established")
+    told = "; ".join(_told(situation, name, value) for name, value in lower.items())
+    commands = tuple(dialect.write(situation, name, value) for name, value in lower.items())
     if not commands:
         commands = (
             "# the timeouts that matter here are short already: look at who makes the entries",
@@ -84,9 +84,9 @@ def shorten_timeouts(situation: Situation, answers: tuple[str, ...]) -> Plan:
         )
     path = "/etc/sysctl.d/90-conntrack-timeouts.conf"
     persist = (
-        (*dialect.persist_sysctls(situation, wanted, path), *dialect.persist_order(situation, path)) if wanted else ()
+        (*dialect.persist_sysctls(situation, lower, path), *dialect.persist_order(situation, path)) if lower else ()
     )
-    if wanted and dialect.kubernetes(situation):
+    if lower and dialect.kubernetes(situation):
         persist += (
             (
                 "# kube-proxy writes established and close_wait again at its start: set "
@@ -106,12 +106,12 @@ def shorten_timeouts(situation: Situation, answers: tuple[str, ...]) -> Plan:
             f"stateful firewall it may stall. Programs with keepalive on (first probe after {KEEPALIVE_S} s) are "
             "safe above that number; databases and SSH sessions without it are not."
         )
-    if UDP in wanted or UDP_STREAM in wanted:
+    if UDP in lower or UDP_STREAM in lower:
         risk += (
             " UDP peers that speak less often than that (SIP registrations, VPN and games without keepalive) lose "
             "their way back through NAT."
         )
-    if TCP + "time_wait" in wanted:
+    if TCP + "time_wait" in lower:
         risk += " A late segment of a closed connection may then be INVALID, which harms nobody."
     risk += " A file alone is ignored when it is read before the module is loaded."
     per_netns = identity.at_least(situation.kernel, 3, 6) is not False
@@ -121,10 +121,10 @@ def shorten_timeouts(situation: Situation, answers: tuple[str, ...]) -> Plan:
         answers,
         title="Let idle entries go sooner",
         commands=commands,
-        undo=tuple(dialect.restore(situation, name) for name in wanted),
+        undo=tuple(dialect.restore(situation, name) for name in lower),
         persist=persist,
         verify=(
-            f"sysctl {' '.join(dialect.key(situation, name) for name in wanted or _OTHERWISE)}",
+            f"sysctl {' '.join(dialect.key(situation, name) for name in lower or _OTHERWISE)}",
             dialect.count_command(situation),
         ),
         risk=risk
