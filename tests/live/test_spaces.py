@@ -7,7 +7,7 @@ from tests.realkernel.table_space import table_space
 
 from tablefull.errors import UsageError
 from tablefull.live.proc import Proc
-from tablefull.live.spaces import all_of, count_of_files, one
+from tablefull.live.spaces import all_of, count_of_files, one, place
 from tablefull.live.table_look import OWN
 
 
@@ -25,10 +25,13 @@ def test_each_with_its_count_and_one_limit() -> None:
         assert count_of_files(first.path)[0] == 30
         assert one(Proc(), first.name).count == 30
         assert one(Proc(), str(os.getpid())).inode
+        assert place(Proc(), first.name) == (first.name, first.path)
+        assert place(Proc(), str(os.getpid())) == (str(os.getpid()), f"/proc/{os.getpid()}/ns/net")
 
 
 def test_no_such_namespace() -> None:
-    with pytest.raises(UsageError, match="no such namespace"):
-        one(Proc(), "nope\x1b[2J")
-    with pytest.raises(UsageError, match="no process has this number"):
-        one(Proc(), "999999999")
+    for asked in (one, place):
+        with pytest.raises(UsageError, match="no such namespace"):
+            asked(Proc(), "nope\x1b[2J")
+        with pytest.raises(UsageError, match="no process has this number"):
+            asked(Proc(), "999999999")

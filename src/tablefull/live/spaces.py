@@ -46,18 +46,32 @@ def all_of(proc: Proc, ask: bool = True) -> tuple[list[Space], list[Hole]]:
     return found, holes
 
 
+def place(proc: Proc, name: str) -> tuple[str, str]:
+    """Key and path of a namespace by its name, process id or path, without asking it anything.
+
+    UsageError where there is none.
+    """
+    key, path, _, _ = _named(proc, name)
+    return key, path
+
+
 def one(proc: Proc, name: str) -> Space:
-    """A namespace by name, process id or path. UsageError where there is none."""
+    """A namespace by name, process id or path, with its count. UsageError where there is none."""
+    key, path, inode, told = _named(proc, name)
+    return space_of(key, path, inode, True, told)
+
+
+def _named(proc: Proc, name: str) -> tuple[str, str, int, Namespace | None]:
+    """Key, path and inode, and what else was found out on the way."""
     if name.isdecimal():
-        path = proc.path(f"proc/{name}/ns/net")
         inode = proc.inode(f"proc/{name}/ns/net")
         if isinstance(inode, Hole):
             raise UsageError(f"--netns {name}: no process has this number, or it may not be asked")
-        return space_of(name, path, inode, ask=True)
+        return name, proc.path(f"proc/{name}/ns/net"), inode, None
     others, _ = netns.found(proc, lambda: True)
     for space in others:
         if name in (space.key, space.name):
-            return space_of(space.key, netns.path_of(proc, space), space.inode, True, space)
+            return space.key, netns.path_of(proc, space), space.inode, space
     known = ", ".join(sorted(space.key for space in others)[:8]) or "none beside this one"
     raise UsageError(f"--netns {name[:60]!a}: no such namespace; there are {known}")
 

@@ -50,8 +50,7 @@ def look(
     if space is not None:
         from tablefull.live import spaces
 
-        found = spaces.one(proc, space)
-        path, name = found.path, found.key
+        name, path = spaces.place(proc, space)
     result = Look(namespace=name)
     may_ask = True
     try:

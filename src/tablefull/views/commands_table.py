@@ -99,11 +99,11 @@ def table(
 
 def _written(space: str | None, where: "Test | None", form: str, output: str | None, whole: bool | None) -> int:
     """Rows instead of shares."""
-    from tablefull.live.spaces import one
+    from tablefull.live.spaces import place
     from tablefull.live.table import SAMPLE
     from tablefull.views import table_rows
 
-    path = None if space is None else one(Proc(), space).path
+    path = None if space is None else place(Proc(), space)[1]
     if whole is None:
         whole = True
     with Progress(sys.stderr.isatty()) as tick:

@@ -125,10 +125,9 @@ def _places(proc: Proc, space: str | None) -> "tuple[list[Place], bool]":
         return [Place(OWN, None)], False
     if space == "all":
         return all_places(proc, OWN), True
-    from tablefull.live.spaces import one
+    from tablefull.live.spaces import place
 
-    found = one(proc, space)
-    return [Place(found.key, found.path)], False
+    return [Place(*place(proc, space))], False
 
 
 class _Teller:

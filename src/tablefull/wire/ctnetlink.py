@@ -19,6 +19,7 @@ from tablefull.wire import nlattr
 SUBSYSTEM = 1
 NEW, GET, DELETE, GET_ZERO, GET_STATS_CPU, GET_STATS = range(6)
 GROUP_NEW, GROUP_UPDATE, GROUP_DESTROY = 1, 2, 3
+_ENTRIES = frozenset((SUBSYSTEM << 8 | NEW, SUBSYSTEM << 8 | DELETE))
 _GENERIC = struct.Struct(">BBH")
 
 # Attributes. [enum ctattr_type and its neighbours]
@@ -112,6 +113,22 @@ def dump_request(sequence: int, family: int = 0, mark: tuple[int, int] | None = 
             MARK_MASK, struct.pack(">I", mark[1])
         )
     return _ask(GET, nlattr.ROOT | nlattr.MATCH, sequence, family, wanted)
+
+
+def one_request(kind: int, sequence: int, family: int, key: bytes, flags: int = 0) -> bytes:
+    """``GET`` or ``DELETE`` the one entry whose tuple is ``key`` (:func:`tuple_attributes`); ENOENT for none."""
+    return _ask(kind, flags, sequence, family, key)
+
+
+def tuple_attributes(source: bytes, target: bytes, proto: int, sport: int, dport: int, zone: int = 0) -> bytes:
+    """The original direction of an entry, addresses of 4 or 16 bytes, as an attribute; and its zone, 0 being none."""
+    src, dst = (1, 2) if len(source) == 4 else (3, 4)
+    ip = nlattr.attribute(src, source) + nlattr.attribute(dst, target)
+    parts = nlattr.attribute(1, bytes((proto,)))
+    parts += nlattr.attribute(2, struct.pack(">H", sport)) + nlattr.attribute(3, struct.pack(">H", dport))
+    inner = nlattr.attribute(TUPLE_IP, ip, nested=True) + nlattr.attribute(TUPLE_PROTO, parts, nested=True)
+    key = nlattr.attribute(TUPLE_ORIG, inner, nested=True)
+    return key + (nlattr.attribute(ZONE, struct.pack(">H", zone)) if zone else b"")
 
 
 def stats_cpu_request(sequence: int) -> bytes:
@@ -289,7 +306,7 @@ def row(data: Data, message: nlattr.Message) -> Row:
 
 def is_entry(message: nlattr.Message) -> bool:
     """Whether a message is about an entry: of a dump or an event."""
-    return message.type in (SUBSYSTEM << 8 | NEW, SUBSYSTEM << 8 | DELETE)
+    return message.type in _ENTRIES
 
 
 class Reader:
