@@ -48,6 +48,7 @@ class Commanded(Struct, frozen=True, tag="command", tag_field="act", omit_defaul
 
     ``first`` are commands that only look and must all end with 0 before ``done`` may be asked; where one does not, the
     state is that before the act. ``iptables -C`` makes the table it asks, so /proc/net/ip_tables_names is asked first.
+    ``turned``: the state is that after the act where ``done`` ends with anything but 0 (``systemctl is-active``).
     """
 
     what: str
@@ -55,6 +56,7 @@ class Commanded(Struct, frozen=True, tag="command", tag_field="act", omit_defaul
     undo: tuple[Command, ...]
     done: Command
     first: tuple[Command, ...] = ()
+    turned: bool = False
 
 
 class Flush(Struct, frozen=True, tag="flush", tag_field="act", omit_defaults=True):

@@ -46,7 +46,7 @@ def _ways(situation: Situation, port: str) -> str:
     return "router" if forwards else "server"
 
 
-def _matches(protocol: str, port: str, ways: str) -> tuple[tuple[str, str], ...]:
+def matches(protocol: str, port: str, ways: str) -> tuple[tuple[str, str], ...]:
     """``(chain, match)`` of all four ways (requests in, answers out, requests out, answers in) or of some of them."""
     if protocol == "all":
         return (("PREROUTING", ""), ("OUTPUT", ""))
@@ -66,13 +66,15 @@ def _matches(protocol: str, port: str, ways: str) -> tuple[tuple[str, str], ...]
     )
 
 
-def _kin(situation: Situation, protocol: str) -> tuple[str, ...]:
+def kin(situation: Situation, protocol: str) -> tuple[str, ...]:
+    """The families in which this traffic can be matched here."""
     # addrtype knows IPv6 from 2.6.39 on.
     old = protocol == "bridged" and identity.at_least(situation.kernel, 2, 6, 39) is False
     return ("ipv4",) if old or protocol == "ipip" else ("ipv4", "ipv6")
 
 
-def _nft_matches(protocol: str, port: str, chain: str, ways: str) -> tuple[str, ...]:
+def nft_matches(protocol: str, port: str, chain: str, ways: str) -> tuple[str, ...]:
+    """The same as rules of one of nft's chains."""
     if protocol == "all":
         return ("notrack",)
     if protocol == "lo":
@@ -140,7 +142,7 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
                 chain,
                 RAW,
                 tuple(
-                    rule for name, port in services for rule in _nft_matches(name, port, chain, _ways(situation, port))
+                    rule for name, port in services for rule in nft_matches(name, port, chain, _ways(situation, port))
                 ),
             )
             for chain in ("prerouting", "output")
@@ -152,9 +154,9 @@ def notrack(situation: Situation, answers: tuple[str, ...]) -> Plan:
     else:
         target = packet_rules.no_tracking(situation)
         rules = accepts + tuple(
-            Rule("raw", chain, f"{match}{target}", _kin(situation, name))
+            Rule("raw", chain, f"{match}{target}", kin(situation, name))
             for name, port in services
-            for chain, match in _matches(name, port, _ways(situation, port))
+            for chain, match in matches(name, port, _ways(situation, port))
         )
         commands = (*(f"firewall-cmd --add-rich-rule={rule}" for rule in rich), *packet_rules.insert(situation, rules))
         undo = (

@@ -1,0 +1,211 @@
+"""One firewall rule, as its listing prints it, read as a question to a packet: does it match, and what then?
+
+The trap: a rule says more than can be judged here (interfaces, addresses, sets, rates). What is not understood may
+match and may not: it is None, never False, and never True.
+"""
+
+import shlex
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from tablefull.facts.ruleset import FwRule
+
+UNTRACKED, NEW, ESTABLISHED = "UNTRACKED", "NEW", "ESTABLISHED"
+_NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "47": "gre", "50": "esp", "51": "ah", "132": "sctp", "33": "dccp"}
+_PORTS = {
+    "ssh": 22, "domain": 53, "http": 80, "https": 443, "ntp": 123, "smtp": 25, "imap": 143, "imaps": 993, "snmp": 161,
+    "ldap": 389, "mysql": 3306, "postgresql": 5432, "sip": 5060, "submission": 587, "bootps": 67, "bootpc": 68,
+    "http-alt": 8080, "mdns": 5353, "syslog": 514, "radius": 1812, "openvpn": 1194,
+}  # fmt: skip
+_STOPS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "drop", "accept": "accept", "drop": "drop", "reject": "drop"}
+NAT_TARGETS = frozenset(("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "BALANCE", "SAME", "CLUSTERIP"))
+NAT_WORDS = frozenset(("dnat", "snat", "masquerade", "redirect"))
+
+
+# Statements of nft that decide nothing, and the words of their arguments.
+_SILENT = frozenset("comment log prefix level group flags all _quoted_ ;".split())
+
+
+class Packet(Struct, frozen=True):
+    """``protocol`` None: any; a port None: any. ``family`` is ip or ip6."""
+
+    family: str
+    protocol: str | None = None
+    sport: int | None = None
+    dport: int | None = None
+
+
+class Reading(Struct, frozen=True):
+    """A rule's answer to a packet: whether it matches, and what it then does (``jump``/``goto`` with ``to``)."""
+
+    match: bool | None
+    verdict: str = ""
+    to: str = ""
+
+
+def _both(one: bool | None, other: bool | None) -> bool | None:
+    if one is False or other is False:
+        return False
+    return True if one and other else None
+
+
+def _turned(found: bool | None, negated: bool) -> bool | None:
+    return found if found is None or not negated else not found
+
+
+def _number(text: str) -> int | None:
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    return _PORTS.get(text)
+
+
+def _in_ports(wanted: int | None, texts: Sequence[str]) -> bool | None:
+    if wanted is None:
+        return None
+    unknown = False
+    for text in texts:
+        low, mark, high = text.replace("-", ":").partition(":") if text[:1].isdecimal() else (text, "", "")
+        first = _number(low) if low else 0
+        last = (_number(high) if high else 65535) if mark else first
+        if first is None or last is None:
+            unknown = True
+        elif first <= wanted <= last:
+            return True
+    return None if unknown else False
+
+
+def _is_protocol(wanted: str | None, texts: Sequence[str]) -> bool | None:
+    if wanted is None:
+        return None
+    names = {_NUMBERS.get(text.lower(), text.lower()).removeprefix("ipv6-") for text in texts}
+    return wanted in names or "all" in names
+
+
+def of_iptables(text: str, packet: Packet, state: str) -> Reading:
+    """A rule as ``iptables-save`` prints it."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = text.split()
+    match: bool | None = True
+    negated = False
+    at = 0
+    while at < len(words):
+        word = words[at]
+        value = words[at + 1] if at + 1 < len(words) else ""
+        at += 1
+        if word == "!":
+            negated = True
+            continue
+        if value == "!":  # before 1.4.3 the mark stood behind the option
+            negated, value = True, words[at + 1] if at + 1 < len(words) else ""
+            at += 1
+        if word in ("-j", "--jump", "-g", "--goto"):
+            verdict = _STOPS.get(value, "return" if value == "RETURN" else "")
+            if not verdict and value.isupper() and value in NAT_TARGETS:
+                verdict = "nat"
+            goes = "goto" if word in ("-g", "--goto") else "jump"
+            return Reading(match, verdict or goes, "" if verdict else value)
+        found: bool | None = None
+        takes = True
+        if word in ("-A", "-I", "-m", "--match", "--comment"):
+            found = True
+        elif word in ("-p", "--protocol"):
+            found = _turned(_is_protocol(packet.protocol, (value,)), negated)
+        elif word in ("--dport", "--dports", "--destination-port", "--destination-ports"):
+            found = _turned(_in_ports(packet.dport, value.split(",")), negated)
+        elif word in ("--sport", "--sports", "--source-port", "--source-ports"):
+            found = _turned(_in_ports(packet.sport, value.split(",")), negated)
+        elif word in ("--state", "--ctstate"):
+            found = _turned(state in value.split(","), negated)
+        elif word.startswith("-"):
+            takes = not value.startswith("-")
+        else:
+            continue
+        match = _both(match, found)
+        negated = False
+        at += takes
+    return Reading(match)
+
+
+def _braced(words: Sequence[str], at: int) -> tuple[list[str], int]:
+    """The elements at ``at``: those of a set in braces, or a list by commas; and where what follows begins."""
+    if at < len(words) and words[at] == "{":
+        end = next((place for place in range(at, len(words)) if words[place] == "}"), len(words))
+        return [word for word in words[at + 1 : end] if word != ","], end + 1
+    found = [words[at]] if at < len(words) else []
+    at += 1
+    while at + 1 < len(words) and words[at] == ",":
+        found.append(words[at + 1])
+        at += 2
+    return found, at
+
+
+def of_nft(text: str, packet: Packet, state: str) -> Reading:
+    """A rule as ``nft list ruleset`` prints it."""
+    bare = "".join(part if number % 2 == 0 else " _quoted_ " for number, part in enumerate(text.split('"')))
+    for mark in "{},":
+        bare = bare.replace(mark, f" {mark} ")
+    words = bare.split()
+    match: bool | None = True
+    at = 0
+    while at < len(words):
+        word = words[at]
+        following = words[at + 1] if at + 1 < len(words) else ""
+        if word in _STOPS:
+            return Reading(match, _STOPS[word])
+        if word in NAT_WORDS:
+            return Reading(match, "nat")
+        if word in ("jump", "goto"):
+            return Reading(match, word, following)
+        if word in ("return", "notrack", "continue"):
+            return Reading(match, "return" if word == "return" else "")
+        if (word, following) == ("ct", "state") and words[at + 2 : at + 3] == ["vmap"]:
+            elements, at = _braced(words, at + 3)
+            return _by_map(elements, match, state)
+        found, at = _matched(words, at, packet, state)
+        match = _both(match, found)
+    return Reading(match)
+
+
+def _matched(words: Sequence[str], at: int, packet: Packet, state: str) -> tuple[bool | None, int]:
+    """One match or statement of nft at ``at``: whether it holds, and where the next one begins."""
+    word, following = words[at], words[at + 1] if at + 1 < len(words) else ""
+    negated = words[at + 2 : at + 3] == ["!="]
+    if (word, following) == ("ct", "state"):
+        elements, at = _braced(words, at + 2 + negated)
+        return None if "&" in elements else _turned(state.lower() in elements, negated), at
+    if word in ("tcp", "udp", "sctp", "dccp", "th") and following in ("dport", "sport"):
+        elements, at = _braced(words, at + 2 + negated)
+        port = packet.dport if following == "dport" else packet.sport
+        of_protocol = True if word == "th" else _is_protocol(packet.protocol, (word,))
+        return _both(of_protocol, _turned(_in_ports(port, elements), negated)), at
+    if (word, following) in (("meta", "l4proto"), ("ip", "protocol"), ("ip6", "nexthdr")):
+        elements, at = _braced(words, at + 2 + negated)
+        return _turned(_is_protocol(packet.protocol, elements), negated), at
+    if (word, following) == ("meta", "nfproto"):
+        return words[at + 2 : at + 3] == ["ipv4" if packet.family == "ip" else "ipv6"], at + 3
+    if word == "counter":
+        return True, at + (5 if following == "packets" else 1)
+    if word in _SILENT:
+        return True, at + 1
+    if word in ("ip", "ip6") and word != packet.family:
+        return False, at + 1
+    return None, at + 1
+
+
+def _by_map(elements: Sequence[str], match: bool | None, state: str) -> Reading:
+    """``ct state vmap { established : accept, invalid : drop }``"""
+    for place, word in enumerate(elements):
+        if word == state.lower() and elements[place + 1 : place + 2] == [":"]:
+            verdict = elements[place + 2] if place + 2 < len(elements) else ""
+            if verdict in ("jump", "goto"):
+                return Reading(match, verdict, elements[place + 3] if place + 3 < len(elements) else "")
+            return Reading(match, _STOPS.get(verdict, "return" if verdict == "return" else ""))
+    return Reading(False)
+
+
+def read(rule: FwRule, packet: Packet, state: str) -> Reading:
+    """What one rule says to a packet in this state."""
+    return (of_nft if rule.tool == "nft" else of_iptables)(rule.text, packet, state)
