@@ -67,8 +67,11 @@ def diagnose(paths: tuple[str, ...], form: str, output: str | None, rules: bool,
 
 
 def _read(paths: tuple[str, ...], *, keep: bool) -> Reading:
-    if not paths:
-        return _this_host()
+    return read_evidence(paths, keep=keep) if paths else _this_host()
+
+
+def read_evidence(paths: tuple[str, ...], *, keep: bool = False) -> Reading:
+    """What these files, and standard input for ``-``, hold."""
     if paths.count("-") > 1:
         raise UsageError("- is named twice; standard input can be read only once")
     return read(paths, _standard_input() if "-" in paths else None, keep=keep)

@@ -79,6 +79,14 @@ def render(diagnosis: Diagnosis, *, rules: bool = False, all_fixes: bool = False
     return "\n\n".join(parts) + "\n"
 
 
+def fixes(diagnosis: Diagnosis) -> str:
+    """What to do, every fix in full, and nothing else."""
+    parts = [f"**{inline(diagnosis.headline)}**"]
+    for number, fix in enumerate(diagnosis.fixes, 1):
+        parts += _fix(number, fix, whole=True)
+    return "\n\n".join(parts) + "\n"
+
+
 def _cause(number: int, cause: Finding) -> list[str]:
     known = CAUSES.get(cause.cause)
     meaning = f"{known.meaning[:1].upper()}{known.meaning[1:]}. " if known else ""

@@ -50,6 +50,14 @@ def render(diagnosis: Diagnosis, width: int = 80, *, rules: bool = False, all_fi
     return page
 
 
+def fixes(diagnosis: Diagnosis, width: int = 80) -> Page:
+    """What to do, every fix in full, and nothing else."""
+    page = Page(width)
+    page.text(diagnosis.headline, "strong", indent=0)
+    _fixes(page, diagnosis, all_fixes=True)
+    return page
+
+
 def _verdict(page: Page, diagnosis: Diagnosis) -> None:
     full, severity = diagnosis.full, diagnosis.severity
     page.add(

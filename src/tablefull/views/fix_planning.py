@@ -1,0 +1,246 @@
+"""From the words of a call to the plans for this host, and from one plan to its application.
+
+The trap: what is shown must be what is done. So one function makes the plans for both, with the same words, and a plan
+that was handed over as JSON is carried out as it stands, each value checked against the host.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from tablefull import __version__
+from tablefull.errors import EXIT_REFUSED, KernelRefused, UsageError
+from tablefull.fixes.act import HostPlan, Step
+from tablefull.views.durations import seconds
+from tablefull.views.output import emit, say
+
+SCHEMA = "tablefull/fix-plan/1"
+_TAKES_VALUE = {"--format", "-o", "--output"}
+
+
+class Asked(Struct, frozen=True):
+    """The words of one call: ids, options by name, and the line as typed, to be repeated with --apply."""
+
+    ids: tuple[str, ...]
+    said: dict[str, object]
+    words: list[str]
+
+
+class Made(Struct, frozen=True):
+    """A plan with how many of its last steps wait for the confirmation, and of its first are for the boot."""
+
+    plan: HostPlan
+    held_steps: int = 0
+    boot_steps: int = 0
+
+
+def plans(asked: Asked) -> list[HostPlan]:
+    """The plans for this host; empty where it shows nothing to fix."""
+    return [one.plan for one in made(asked)]
+
+
+def made(asked: Asked) -> list[Made]:
+    """The same, with which steps wait for what."""
+    if asked.said["from_file"]:
+        return [Made(plan) for plan in _from_file(str(asked.said["from_file"]), asked)]
+    from tablefull.fixes import steps
+    from tablefull.fixes.live_host import LiveHost
+
+    netns = asked.said["netns"]
+    assert netns is None or isinstance(netns, str)
+    host = LiveHost(netns=netns)
+    ids = asked.ids or tuple(_wanted(host))
+    options = _options(asked.said)
+    found = [steps.plan(one, host, options) for one in ids]
+    return [_complete(plan, host, asked) for plan in found]
+
+
+def _complete(plan: HostPlan, host: Any, asked: Asked) -> Made:
+    from tablefull.fixes import boot_undo, predict
+
+    if plan.steps:
+        plan = predict.with_effects(plan, host)
+    own = plan.steps
+    held: tuple[Step, ...] = ()
+    told = plan.told
+    if asked.said["persist"] and own:
+        held, more = _persisted(plan, host)
+        told += more
+    boot: tuple[Step, ...] = ()
+    if any(step.persists for step in own):
+        import os
+
+        armed = boot_undo.step(host.init, os.environ)
+        if armed is None:
+            told += ("should this host restart before you confirm, undo it by hand then: tablefull fix --undo-pending",)
+        else:
+            boot = (armed,)
+    plan = msgspec.structs.replace(plan, steps=(*boot, *own, *held), told=told)
+    return Made(plan, len(held), len(boot))
+
+
+def _persisted(plan: HostPlan, host: Any) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    from importlib import import_module
+
+    try:
+        persist = import_module("tablefull.fixes.persist")
+    except ImportError:
+        raise UsageError(
+            "--persist: this version cannot make a fix last; see tablefull explain persist-config"
+        ) from None
+    steps = tuple(persist.steps(plan, host))
+    warnings = getattr(persist, "warnings", None)
+    return steps, tuple(warnings(plan, host)) if warnings is not None else ()
+
+
+def _wanted(host: Any) -> list[str]:
+    """The fixes that a diagnosis of this host asks for."""
+    from tablefull.fixes.diagnosis import diagnose
+
+    return [one.id for one in diagnose(host.snapshot).fixes if one.id != "none"]
+
+
+def tell_why_none(asked: Asked) -> bool:
+    """Say why there is no plan. True where not enough was seen to tell."""
+    from tablefull.fixes.diagnosis import diagnose
+    from tablefull.fixes.live_host import LiveHost
+    from tablefull.views import wording
+
+    netns = asked.said["netns"]
+    assert netns is None or isinstance(netns, str)
+    found = diagnose(LiveHost(netns=netns).snapshot)
+    if wording.answer_known(found):
+        say(f"tablefull: nothing to fix here: {found.headline}")
+        return False
+    say(f"tablefull: not enough was seen to plan anything ({found.headline}); name a fix, or run it as root")
+    return True
+
+
+def _options(said: dict[str, Any]) -> Any:
+    from tablefull.fixes.live_host import Options
+
+    return Options(
+        ports=tuple(said["ports"]),
+        addresses=tuple(said["addresses"]),
+        sources=tuple(said["sources"]),
+        where=said["where"] or "",
+        limit=said["limit"],
+        buckets=said["buckets"],
+        timeouts=_timeouts(said["timeouts"]),
+        rate_per_s=said["rate"],
+        burst=said["burst"],
+        way=said["way"] or "",
+        invalid=said["invalid"] or "",
+        mss=said["mss"],
+        wscale=said["wscale"],
+        i_know=bool(said["i_know"]),
+        netns=said["netns"],
+    )
+
+
+def _timeouts(words: tuple[str, ...]) -> dict[str, int] | None:
+    found = {}
+    for word in words:
+        name, equal, value = word.partition("=")
+        name = name.removeprefix("net.netfilter.").removeprefix("nf_conntrack_")
+        if not equal or not name.replace("_", "").isalnum():
+            raise UsageError(f"--timeout {word[:80]!a}: NAME=TIME is wanted, such as tcp_timeout_established=1h")
+        found[f"nf_conntrack_{name}"] = max(1, round(seconds(value, "--timeout")))
+    return found or None
+
+
+def _from_file(path: str, asked: Asked) -> list[HostPlan]:
+    if asked.ids:
+        raise UsageError(f"--plan holds the plan: {asked.ids[0]} is not needed beside it")
+    try:
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"--plan {path[:80]!a}: {(error.strerror or '').lower()}") from None
+    try:
+        whole = msgspec.json.decode(content)
+        found = whole.get("plans") if isinstance(whole, dict) and "plans" in whole else [whole]
+        plans = msgspec.convert(found, type=list[HostPlan])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise UsageError(f"--plan {path[:80]!a}: no plan of tablefull fix --format json ({error})") from None
+    netns = asked.said["netns"]
+    return [msgspec.structs.replace(one, netns=netns) if netns else one for one in plans]
+
+
+def show(found: list[HostPlan], form: str, output: str | None, asked: Asked) -> None:
+    """The plans in the form that was asked for."""
+    from tablefull.views import fix_script, fix_text
+    from tablefull.views.terminal import wants_colour, width_of
+
+    if form == "json":
+        whole = {"schema": SCHEMA, "tool": __version__, "plans": found}
+        emit(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n", output, utf8=True)
+    elif form == "text":
+        page = fix_text.plans(found, 80 if output else width_of(sys.stdout), _again(asked))
+        emit(page.coloured() if output is None and wants_colour(sys.stdout) else page.plain(), output)
+    else:
+        makers = {"sh": fix_script.shell, "ansible": fix_script.ansible, "markdown": fix_script.markdown}
+        emit(makers[form](found), output, utf8=True)
+
+
+def _again(asked: Asked) -> str:
+    """The same line with ``{}`` for the fix's id, and --apply."""
+    words = [word for word in asked.words if word not in (*asked.ids, "--debug")][1:]
+    kept = []
+    skip = False
+    for word in words:
+        if skip or word in _TAKES_VALUE:
+            skip = not skip
+            continue
+        if not word.startswith(("--format=", "--output=")):
+            kept.append(word)
+    line = shlex.join(kept).replace("{", "{{").replace("}", "}}")
+    fixed = "" if asked.said["from_file"] else " {}"
+    return " ".join(f"sudo tablefull fix{fixed} {line} --apply".split(" ")).replace("  ", " ")
+
+
+def apply(asked: Asked, confirm_within_s: float, verify_for_s: float) -> int:
+    """Carry out the one plan that the words mean. The exit code."""
+    from tablefull.fixes.verify import probe_target
+    from tablefull.views import fix_running, fix_text
+
+    probe = asked.said["probe"]
+    assert probe is None or isinstance(probe, str)
+    if probe is not None:
+        probe_target(probe)
+    if len(asked.ids) != 1 and not asked.said["from_file"]:
+        raise UsageError("--apply: one fix at a time, named by its id; without --apply it is said which would help")
+    found = made(asked)
+    if len(found) != 1:
+        raise UsageError(f"--plan: it holds {len(found)} plans; one at a time is applied")
+    (one,) = found
+    if one.plan.refused:
+        raise KernelRefused(f"{one.plan.fix} is not offered here: {one.plan.refused}")
+    if not one.plan.steps:
+        fix_running.show(fix_text.plans([one.plan], 80, ""))
+        say(f"tablefull: {one.plan.fix} is told, not done: nothing was changed")
+        return EXIT_REFUSED
+    if sys.stdin is not None and sys.stdin.isatty() and not asked.said["yes"] and not _agreed(one, confirm_within_s):
+        say("tablefull: nothing was changed")
+        return EXIT_REFUSED
+    return fix_running.apply(
+        one.plan,
+        fix_running.store_of(asked.said["place"]),  # type: ignore[arg-type]
+        confirm_within_s=confirm_within_s,
+        verify_for_s=verify_for_s,
+        probe=probe,
+        held_steps=one.held_steps,
+        boot_steps=one.boot_steps,
+    )
+
+
+def _agreed(one: Made, confirm_within_s: float) -> bool:
+    from tablefull.views import fix_running, fix_text
+
+    fix_running.show(fix_text.plans([one.plan], 80, ""))
+    sys.stderr.write(f"Do this now? It is undone after {confirm_within_s:g} s unless you confirm. [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

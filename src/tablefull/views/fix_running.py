@@ -1,0 +1,311 @@
+"""Applying, confirming, undoing and looking back, as a person asks for it.
+
+The trap: the command is not the one who acts. It starts those who do (fixes/guard.py), says what they say, and may be
+gone at any moment; so what it prints last always comes from the journal, and Ctrl-C is a decision like any other.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from tablefull import __version__
+from tablefull.errors import EXIT_FINE, EXIT_REFUSED, KernelRefused, UsageError
+from tablefull.fixes import faults, guard, rights
+from tablefull.fixes.act import HostPlan
+from tablefull.fixes.journal import Journal, Space, Store
+from tablefull.live.proc import Proc
+from tablefull.views import fix_text
+from tablefull.views.output import emit, say
+from tablefull.views.terminal import Page, wants_colour, width_of
+
+OVER_S = 180.0  # how long --confirm and --undo wait for the one who acts
+POLL_S = 0.1
+
+
+def store_of(place: str | None) -> Store:
+    """Where the journals are: as said, else the environment, else the host's own place."""
+    from tablefull.fixes.journal import ENVIRONMENT
+
+    store = Store(place or os.environ.get(ENVIRONMENT) or None)
+    store.fault = faults.of("command", os.environ, store.own_place)
+    return store
+
+
+def show(page: Page) -> None:
+    """A page, on standard output."""
+    emit(page.coloured() if wants_colour(sys.stdout) else page.plain())
+
+
+def _width() -> int:
+    return width_of(sys.stdout)
+
+
+def apply(
+    plan: HostPlan,
+    store: Store,
+    *,
+    confirm_within_s: float,
+    verify_for_s: float,
+    probe: str | None,
+    held_steps: int,
+    boot_steps: int,
+) -> int:
+    """Write the journal, have the fix done, say what was seen. The exit code."""
+    if lacks := rights.lacking(rights.needed(plan)):
+        raise KernelRefused(rights.told(lacks))
+    store.make()
+    lock = store.lock(f"tablefull fix {plan.fix} (process {os.getpid()}) begins")
+    for unended in (one for one in store.all() if not one.over):
+        raise KernelRefused(
+            f"fix {unended.id} ({unended.plan.fix}) was begun and never ended, and nobody is left to end it: "
+            "tablefull fix --undo-pending"
+        )
+    space, descriptor = enter(plan.netns)
+    journal = Journal(
+        id=store.new_id(),
+        plan=plan,
+        made_at=time.time(),
+        boot_id=boot_id(),
+        confirm_within_s=confirm_within_s,
+        verify_for_s=verify_for_s,
+        tool=__version__,
+        who=who(),
+        space=space,
+        probe=probe,
+        held_steps=held_steps,
+        boot_steps=boot_steps,
+    )
+    store.write(journal)
+    receive = guard.start(store, journal, lock, descriptor, "apply")
+    os.close(lock)
+    store.fault("undoer started")
+    return _listen(store, journal.id, receive)
+
+
+def _listen(store: Store, identity: str, receive: int) -> int:
+    def stop(*_: object) -> None:
+        say("tablefull: taking it back")
+        store.decide(identity, "undo", "Ctrl-C", time.time())
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        for event in guard.events(receive):
+            if "line" in event:
+                say(f"tablefull: {event['line']}")
+            if "warning" in event:
+                say(f"tablefull: {event['warning']}")
+            if "error" in event:
+                say(f"tablefull: a defect of the undoer: {event['error']}")
+            if event.get("state") == "applied":
+                journal = store.read(identity)
+                show(fix_text.applied(journal, event["wrong"], _width()))
+                if not event["wrong"]:
+                    return EXIT_FINE
+    finally:
+        signal.signal(signal.SIGINT, before)
+        os.close(receive)
+    return _end(store.read(identity), wanted="confirmed")
+
+
+def confirm(store: Store, identity: str | None) -> int:
+    """Keep a fix. The exit code."""
+    journal = _pending(store, identity, "confirm")
+    if journal.over:
+        raise KernelRefused(_over(journal))
+    if journal.state in ("armed", "applying"):
+        raise KernelRefused(f"fix {journal.id} is not applied yet: confirm it once you have seen that it works")
+    if journal.boot_id != boot_id():
+        raise KernelRefused(
+            f"fix {journal.id} was applied before this host restarted, and what it changed is gone: "
+            "tablefull fix --undo-pending tidies up, then apply it again"
+        )
+    decided = store.decide(journal.id, "confirm", who(), time.time())
+    after = _ended(store, journal.id)
+    if decided.what != "confirm":
+        raise KernelRefused(f"too late, fix {journal.id} is undone: {decided.why}")
+    return _end(after, wanted="confirmed")
+
+
+def undo(store: Store, identity: str | None) -> int:
+    """Undo a fix, confirmed or not. The exit code."""
+    journal = _pending(store, identity, "undo")
+    if journal.state == "undone":
+        say(f"tablefull: {_over(journal)}")
+        return EXIT_FINE
+    if not journal.over:
+        decided = store.decide(journal.id, "undo", f"asked for by {who()}", time.time())
+        after = _ended(store, journal.id)
+        if decided.what != "confirm":
+            return _end(after, wanted="undone")
+        journal = after
+    _root_needed(journal)
+    lock = store.lock(f"fix {journal.id} ({journal.plan.fix}) is being undone (process {os.getpid()})")
+    journal = store.read(journal.id)
+    journal.state, journal.why = "undoing", f"asked for by {who()}"
+    journal.notes = []
+    for one in journal.acts:
+        if one.state == "left":
+            one.state, one.note = "done", ""
+    store.write(journal)
+    return _end(_finish(store, journal, lock), wanted="undone")
+
+
+def undo_pending(store: Store) -> int:
+    """Undo (or, where that was decided, keep) whatever nobody is left to end: at boot, or after a disaster."""
+    code = EXIT_FINE
+    pending = [one for one in store.all() if not one.over]
+    if not pending:
+        say("tablefull: nothing is pending")
+        return code
+    _root_needed(pending[0])
+    for journal in reversed(pending):
+        if store.held():
+            say(f"tablefull: fix {journal.id} is in hand: its undoer lives")
+            continue
+        lock = store.lock(f"fix {journal.id} ({journal.plan.fix}) is being ended (process {os.getpid()})")
+        code = max(code, _end(_finish(store, store.read(journal.id), lock), wanted=""))
+    return code
+
+
+def history(store: Store, form: str) -> int:
+    """Every fix that was made here."""
+    journals = store.all()
+    if form == "json":
+        import msgspec
+
+        whole = {"schema": "tablefull/fix-history/1", "tool": __version__, "fixes": journals}
+        emit(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n", utf8=True)
+    else:
+        show(fix_text.history(journals, _width()))
+    return EXIT_FINE
+
+
+def status(store: Store) -> int:
+    """What is pending, and who holds the host."""
+    pending = [one for one in store.all() if not one.over]
+    for journal in pending:
+        show(fix_text.ended(journal, _width()))
+        if not store.held():
+            say("tablefull: nobody is left to undo it: tablefull fix --undo-pending")
+    if not pending:
+        emit("Nothing waits to be confirmed.\n")
+    return EXIT_FINE
+
+
+def _pending(store: Store, identity: str | None, what: str) -> Journal:
+    if identity is not None:
+        return store.read(identity)
+    pending = [one for one in store.all() if not one.over]
+    if len(pending) == 1:
+        return pending[0]
+    if pending:
+        raise UsageError(f"--{what}: there are several, name one: {', '.join(one.id for one in pending)}")
+    last = store.all()[-1:]
+    told = f"; {_over(last[0])}" if last else ""
+    raise UsageError(f"nothing waits to be confirmed{told}; name what to {what}, see tablefull fix --history")
+
+
+def _over(journal: Journal) -> str:
+    why = f": {journal.why}" if journal.why and journal.state != "confirmed" else ""
+    return f"fix {journal.id} ({journal.plan.fix}) is {fix_text.STATE[journal.state]}{why}"
+
+
+def _ended(store: Store, identity: str) -> Journal:
+    """The journal once it is over, ended by us where nobody else is left to do it."""
+    until = time.monotonic() + OVER_S
+    while time.monotonic() < until:
+        journal = store.read(identity)
+        if journal.over:
+            return journal
+        if not store.held():
+            journal = store.read(identity)
+            if journal.over:
+                return journal
+            _root_needed(journal)
+            lock = store.lock(f"fix {identity} is being ended (process {os.getpid()})")
+            return _finish(store, store.read(identity), lock)
+        time.sleep(POLL_S)
+    raise KernelRefused(f"fix {identity} was not ended within {OVER_S:g} s; see tablefull fix --status")
+
+
+def _finish(store: Store, journal: Journal, lock: int) -> Journal:
+    """Have it ended in a process of its own."""
+    if journal.over:
+        os.close(lock)
+        return journal
+    descriptor = None
+    if journal.space is not None:
+        descriptor = again(journal.space)
+        if descriptor is None:
+            journal.notes.append(f"the network namespace {journal.space.name} is gone, and its settings with it")
+            gone = {number for number, step in enumerate(journal.plan.steps) if step.scope == "netns"}
+            for one in journal.acts:
+                if one.step in gone and one.state in ("doing", "done"):
+                    one.state = "undone"
+            store.write(journal)
+    return guard.finish(store, journal, lock, descriptor)
+
+
+def _end(journal: Journal, *, wanted: str) -> int:
+    show(fix_text.ended(journal, _width()))
+    if journal.state == "partly-undone" or (wanted and journal.state != wanted):
+        return EXIT_REFUSED
+    return EXIT_REFUSED if journal.state == "confirmed" and journal.notes else EXIT_FINE
+
+
+def _root_needed(journal: Journal) -> None:
+    if lacks := rights.lacking(rights.needed(journal.plan)):
+        raise KernelRefused(rights.told(lacks))
+
+
+def enter(netns: str | None) -> tuple[Space | None, int | None]:
+    """A network namespace by name, process id or path: how it is entered again, and an open descriptor of it."""
+    if netns is None:
+        return None, None
+    if "/" in netns:
+        path = netns
+    else:
+        from tablefull.live.spaces import one
+
+        path = one(Proc(), netns).path or ""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"--netns {netns[:60]!a}: {path}: {(error.strerror or '').lower()}") from None
+    return Space(netns, path, os.fstat(descriptor).st_ino), descriptor
+
+
+def again(space: Space) -> int | None:
+    """The same namespace once more, by its path or by any process in it; None where it is gone."""
+    from tablefull.live import netns
+
+    paths = [space.path]
+    found, _ = netns.found(Proc(), lambda: True)
+    paths += [netns.path_of(Proc(), one) for one in found if one.inode == space.inode]
+    for path in paths:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        if os.fstat(descriptor).st_ino == space.inode:
+            return descriptor
+        os.close(descriptor)
+    return None
+
+
+def boot_id() -> str:
+    """What the kernel calls this time since it started; empty where it does not say."""
+    found = Proc().text("proc/sys/kernel/random/boot_id", 100)
+    return found if isinstance(found, str) else ""
+
+
+def who() -> str:
+    """Who asks, for the history: the account behind sudo, and the terminal."""
+    name = os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
+    try:
+        terminal = f" on {Path(os.ttyname(0)).relative_to('/dev')}"
+    except (OSError, ValueError):
+        terminal = ""
+    return "".join(one for one in f"{name}{terminal}" if one.isprintable())[:80]

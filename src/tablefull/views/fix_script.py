@@ -1,0 +1,203 @@
+"""A plan handed over: as a shell script that checks before it writes, as an Ansible playbook, as Markdown.
+
+The trap: what is handed over is run later, and elsewhere, by a program that quotes by its own rules. So every value
+goes through that program's quoting whatever it holds, the script stops where a value is no longer what the plan saw,
+and nothing that a host's evidence said stands in it except as a quoted word or a comment without a line's end.
+"""
+
+import json
+import shlex
+from collections.abc import Sequence
+
+from tablefull.fixes.act import Act, Command, Commanded, Flush, HostPlan, OwnFile, SetValue, Step
+from tablefull.views.fix_text import SCOPE, predicted
+from tablefull.views.terminal import harmless
+
+_SCRIPT = r"""
+undo=''
+say() { printf '%s\n' "$*" >&2; }
+stop() { say "tablefull: $*"; exit 4; }
+same() { [ "$(tr -s '[:space:]' ' ' <"$1" | sed 's/ $//')" = "$2" ]; }
+change() { # file before after
+    [ -r "$1" ] || stop "$1: it is not there"
+    if same "$1" "$3"; then say "$1: is $3 already"; return; fi
+    same "$1" "$2" || stop "$1: reads $(cat "$1"), and was $2 when the plan was made"
+    printf '%s\n' "$3" >"$1"
+    say "$1: $2 -> $3"
+}
+"""
+
+
+def shell(plans: Sequence[HostPlan]) -> str:
+    """A script for sh: it does the steps in order, and stops with 4 at the first that does not stand as planned."""
+    lines = ["#!/bin/sh", "# Made by tablefull fix. Read it before you run it; it needs root.", "set -eu"]
+    lines += [_comment(f"{plan.fix} on {plan.host}: {plan.title}") for plan in plans]
+    lines.append(_SCRIPT.strip("\n"))
+    for plan in plans:
+        lines += _told(plan)
+        for number, step in enumerate(plan.steps, 1):
+            lines += ["", _comment(f"{plan.fix} {number}: {step.title} ({SCOPE[step.scope]})")]
+            lines += [_comment(f"before: {step.before}; after: {step.after}"), _comment(f"risk: {step.risk}")]
+            for act in step.acts:
+                lines += _act(act, _prefix(plan, step))
+            lines += [_comment(f"verify: {shlex.join(command.argv)}") for command in step.verify]
+        lines += ["", _comment(f"to take {plan.fix} back:")]
+        for step in reversed(plan.steps):
+            for act in reversed(step.acts):
+                lines += [_comment(line) for line in _undo(act, _prefix(plan, step))]
+    return "\n".join(lines) + "\n"
+
+
+def _prefix(plan: HostPlan, step: Step) -> list[str]:
+    """The words that enter the namespace."""
+    if plan.netns is None or step.scope == "host":
+        return []
+    if plan.netns.isdecimal():
+        return ["nsenter", "--net=/proc/" + plan.netns + "/ns/net", "--"]
+    if "/" in plan.netns:
+        return ["nsenter", "--net=" + plan.netns, "--"]
+    return ["ip", "netns", "exec", plan.netns]
+
+
+def _act(act: Act, prefix: list[str]) -> list[str]:
+    if isinstance(act, SetValue):
+        words = shlex.join([act.path, act.before, act.after])
+        if not prefix:
+            return [f"change {words}"]
+        own = _SCRIPT.partition("say()")[2]
+        return [f"{shlex.join(prefix)} sh -euc {shlex.quote('say()' + own + 'change ' + words)}"]
+    if isinstance(act, OwnFile):
+        path = shlex.quote(act.path)
+        guard = f"if [ -e {path} ]; then stop {path}': somebody made it meanwhile'; fi" if act.before is None else ""
+        folder = shlex.quote(act.path.rpartition("/")[0] or "/")
+        written = f"printf '%s' {shlex.quote(act.after)} >{path}"
+        return [line for line in (guard, f"mkdir -p {folder}", written, f"chmod {act.mode:o} {path}") if line]
+    if isinstance(act, Commanded):
+        asked = " && ".join(f"{_line(command, prefix)} >/dev/null 2>&1" for command in (*act.first, act.done))
+        body = "\n".join(f"    {_line(command, prefix)}" for command in act.do)
+        said = shlex.quote(f"{act.what}: is so already")
+        return [f"if {asked}; then say {said}; else", body, "fi"]
+    return [_comment("entries are deleted by tablefull, which names each one whole:"), _flush(act, prefix)]
+
+
+def _undo(act: Act, prefix: list[str]) -> list[str]:
+    if isinstance(act, SetValue):
+        write = f"printf '%s\\n' {shlex.quote(act.before)} >{shlex.quote(act.path)}"
+        return [f"{shlex.join([*prefix, 'sh', '-c', write])}" if prefix else write]
+    if isinstance(act, OwnFile):
+        if act.before is None:
+            return [f"rm {shlex.quote(act.path)}"]
+        return [f"printf '%s' {shlex.quote(act.before)} >{shlex.quote(act.path)}"]
+    if isinstance(act, Commanded):
+        return [_line(command, prefix) for command in act.undo]
+    return ["deleted entries do not come back"]
+
+
+def _flush(act: Flush, prefix: list[str]) -> str:
+    return shlex.join([*prefix, "tablefull", "fix", "flush-entries", "--where", act.where, "--apply", "--yes"])
+
+
+def _line(command: Command, prefix: list[str]) -> str:
+    words = shlex.join([*prefix, *command.argv])
+    return f"printf '%s' {shlex.quote(command.stdin)} | {words}" if command.stdin else words
+
+
+def _comment(text: str) -> str:
+    return "\n".join(f"# {harmless(line)}" for line in text.split("\n"))
+
+
+def _told(plan: HostPlan) -> list[str]:
+    lines = [_comment(f"not offered: {plan.refused}")] if plan.refused else []
+    return lines + [_comment(f"to know: {line}") for line in plan.told]
+
+
+def ansible(plans: Sequence[HostPlan]) -> str:
+    """A playbook. It is YAML by being JSON behind a comment, so that no value can be read as anything but itself."""
+    plays = []
+    for plan in plans:
+        tasks: list[dict[str, object]] = []
+        for step in plan.steps:
+            for act in step.acts:
+                tasks += _tasks(step, act, _prefix(plan, step))
+        plays.append(
+            {
+                "name": _raw(f"{plan.fix}: {plan.title}"),
+                "hosts": _raw(plan.host),
+                "become": True,
+                "gather_facts": False,
+                "tasks": tasks,
+            }
+        )
+    head = (
+        "---\n# Made by tablefull fix. Read it before you run it: ansible-playbook --check shows what would change.\n"
+    )
+    notes = [line for plan in plans for line in _told(plan)]
+    return head + "".join(f"{line}\n" for line in notes) + json.dumps(plays, indent=2, ensure_ascii=True) + "\n"
+
+
+def _raw(text: str) -> str:
+    """Text of one line as Ansible's templates leave it."""
+    return untemplated(harmless(text))
+
+
+def untemplated(text: str) -> str:
+    """A text that a template gives back as it is: as a string of the template's own where it looks like a template."""
+    return "{{ " + json.dumps(text) + " }}" if any(sign in text for sign in ("{{", "{%", "{#")) else text
+
+
+def _tasks(step: Step, act: Act, prefix: list[str]) -> list[dict[str, object]]:
+    name = _raw(step.title)
+    if isinstance(act, SetValue):
+        lines = "\n".join([_SCRIPT.strip("\n"), f"change {shlex.join([act.path, act.before, act.after])}"])
+        words = [untemplated(word) for word in (*prefix, "sh", "-euc", lines)]
+        return [
+            {
+                "name": name,
+                "ansible.builtin.command": {"argv": words},
+                "register": "tablefull",
+                "changed_when": "'already' not in tablefull.stderr",
+            }
+        ]
+    if isinstance(act, OwnFile):
+        copy = {"dest": act.path, "content": untemplated(act.after), "mode": f"{act.mode:04o}"}
+        return [{"name": name, "ansible.builtin.copy": copy | {"force": act.before is not None}}]
+    if isinstance(act, Commanded):
+        tasks = []
+        for command in act.do:
+            task: dict[str, object] = {"argv": [untemplated(word) for word in (*prefix, *command.argv)]}
+            if command.stdin:
+                task["stdin"] = untemplated(command.stdin)
+            tasks.append({"name": _raw(f"{step.title}: {act.what}"), "ansible.builtin.command": task})
+        return tasks
+    return [{"name": name, "ansible.builtin.command": {"argv": shlex.split(_flush(act, prefix))}}]
+
+
+def markdown(plans: Sequence[HostPlan]) -> str:
+    """The plans as a page for a ticket."""
+    from tablefull.views.markdown import fenced, inline
+
+    parts: list[str] = []
+    for plan in plans:
+        parts += [f"## {plan.fix} on {inline(plan.host)}", inline(plan.title)]
+        if plan.refused:
+            parts.append(f"**Not offered here:** {inline(plan.refused)}")
+        for number, step in enumerate(plan.steps, 1):
+            parts.append(f"### {number}. {inline(step.title)} ({SCOPE[step.scope]})")
+            rows = [("Before", step.before), ("After", step.after), ("Risk", step.risk), ("Undo", step.undo)]
+            if step.predicted is not None:
+                rows.insert(3, ("Effect", predicted(step.predicted)))
+            parts.append("\n".join(f"- {name}: {inline(text)}" for name, text in rows))
+            prefix = _prefix(plan, step)
+            parts.append(fenced((harmless(line) for act in step.acts for line in _markdown_lines(act, prefix)), "sh"))
+            if step.verify:
+                parts += ["See that it worked:", fenced((shlex.join(one.argv) for one in step.verify), "sh")]
+        if plan.told:
+            parts.append("\n".join(f"- {inline(line)}" for line in plan.told))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_lines(act: Act, prefix: list[str]) -> list[str]:
+    if isinstance(act, SetValue):
+        write = f"printf '%s\\n' {shlex.quote(act.after)} >{shlex.quote(act.path)}"
+        return [shlex.join([*prefix, "sh", "-c", write]) if prefix else write]
+    return [line for part in _act(act, prefix) for line in part.split("\n")]
