@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 Scope = Literal["netns", "host"]
+When = Literal["now", "confirmed", "until-confirmed"]
 
 
 class Command(Struct, frozen=True, omit_defaults=True):
@@ -85,7 +86,11 @@ class Predicted(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing a person can decide about: its acts are done together, in order, and undone in the opposite order."""
+    """One thing a person can decide about: its acts are done together, in order, and undone in the opposite order.
+
+    ``when``: with the fix; only once it is confirmed (what makes it last); or with the fix and taken back on
+    confirmation (what would undo it at boot).
+    """
 
     title: str
     before: str
@@ -97,6 +102,7 @@ class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
     verify: tuple[Command, ...] = ()
     predicted: Predicted | None = None
     persists: bool = False
+    when: When = "now"
 
 
 class HostPlan(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tablefull.errors import KernelRefused, StalePlan, TablefullError
 from tablefull.fixes import perform
-from tablefull.fixes.act import Act, Flush, Step
+from tablefull.fixes.act import Act, Flush, Step, When
 from tablefull.fixes.faults import Fault, never
 from tablefull.fixes.journal import ActDone, Journal, Store
 from tablefull.fixes.perform import Where
@@ -31,10 +31,9 @@ class Work:
 
         StalePlan or KernelRefused where one could not be done; what was done is then undone already.
         """
-        steps = self.journal.plan.steps
         self._state("applying")
         try:
-            self._do(range(len(steps) - self.journal.held_steps))
+            self._do(("now", "until-confirmed"))
         except (TablefullError, OSError) as error:
             why = str(error) if isinstance(error, TablefullError) else f"{error.filename}: {error.strerror}"
             self.journal.why = why
@@ -48,14 +47,13 @@ class Work:
 
         What cannot be written is noted; the change itself stays, as was decided.
         """
-        steps = self.journal.plan.steps
         self._state("keeping")
         try:
-            self._do(range(len(steps) - self.journal.held_steps, len(steps)))
+            self._do(("confirmed",))
         except (TablefullError, OSError) as error:
             self._note(f"it will not last: {error}")
-            self._back(lambda one: one.step >= len(steps) - self.journal.held_steps)
-        self._back(lambda one: one.step < self.journal.boot_steps)
+            self._back(("confirmed",))
+        self._back(("until-confirmed",))
         self.journal.ended_at = time.time()
         self._state("confirmed")
 
@@ -63,7 +61,7 @@ class Work:
         """Undo what was done, in the opposite order. False where something was left, with notes about what and why."""
         self.journal.why = self.journal.why or why
         self._state("undoing")
-        self._back(lambda one: True)
+        self._back(("now", "confirmed", "until-confirmed"))
         left = any(one.state == "left" for one in self.journal.acts)
         self.journal.ended_at = time.time()
         self._state("partly-undone" if left else "undone")
@@ -81,9 +79,10 @@ class Work:
                 wrong.append(f"{perform.named(act)} reads {seen.reads or seen.standing}")
         return wrong
 
-    def _do(self, steps: range) -> None:
-        for number in steps:
-            step = self.journal.plan.steps[number]
+    def _do(self, when: tuple[When, ...]) -> None:
+        for number, step in enumerate(self.journal.plan.steps):
+            if step.when not in when:
+                continue
             for place, act in enumerate(step.acts):
                 self._one(number, place, step, act)
 
@@ -118,9 +117,9 @@ class Work:
         self.store.write(self.journal)
         self.tell(f"{perform.named(act)}: done" + (f" ({begun.note})" if begun.note else ""))
 
-    def _back(self, wanted: Callable[[ActDone], bool]) -> None:
+    def _back(self, when: tuple[When, ...]) -> None:
         for one in reversed(self.journal.acts):
-            if one.state not in ("doing", "done") or not wanted(one):
+            if one.state not in ("doing", "done") or self.journal.plan.steps[one.step].when not in when:
                 continue
             act = self._act(one)
             if one.state == "done" and not isinstance(act, Flush):

@@ -46,6 +46,7 @@ def step(init: str, environment: Mapping[str, str], runlevel_folder: str = "/etc
         risk="None: it ends at once where nothing is to be undone.",
         undo="the files are taken away, on confirmation as well",
         persists=True,
+        when="until-confirmed",
     )
 
 

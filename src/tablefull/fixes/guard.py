@@ -183,7 +183,7 @@ class Undoer:
         if task == "finish" or self.journal.state != "armed":
             self._finish()
             return
-        seen = verify.before(self.where.space, self.journal.probe)
+        seen = verify.before(self.where.space, self.journal.probe, min(verify.BEFORE_S, self.journal.verify_for_s))
         self._say("applying")
         try:
             self.work.apply()
@@ -209,7 +209,7 @@ class Undoer:
 
     def _verify(self, seen: verify.Before) -> None:
         journal = self.journal
-        steps = journal.plan.steps[journal.boot_steps : len(journal.plan.steps) - journal.held_steps]
+        steps = tuple(step for step in journal.plan.steps if step.when == "now")
         over_s = min(journal.verify_for_s, journal.confirm_within_s / 2)
         found = verify.after(
             seen, self.where.space, journal.probe, self.work.verified, steps, over_s, lambda: self._ended() is not None

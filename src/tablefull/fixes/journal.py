@@ -57,9 +57,7 @@ class Space(Struct, frozen=True):
 class Journal(Struct, kw_only=True, omit_defaults=True):
     """One fix on one host, from plan to end.
 
-    ``held_steps``: how many of the plan's last steps are done on confirmation only (the files that make it last).
-    ``boot_steps``: how many of its first are taken back on confirmation (what undoes it at boot). ``deadline_boot_s``
-    is of CLOCK_BOOTTIME, which goes on while the host sleeps and begins anew with ``boot_id``.
+    ``deadline_boot_s`` is of CLOCK_BOOTTIME, which goes on while the host sleeps and begins anew with ``boot_id``.
     """
 
     id: str
@@ -74,8 +72,6 @@ class Journal(Struct, kw_only=True, omit_defaults=True):
     space: Space | None = None
     probe: str | None = None
     verify_for_s: float = 3.0
-    held_steps: int = 0
-    boot_steps: int = 0
     acts: list[ActDone] = field(default_factory=list)
     applied_at: float | None = None
     ended_at: float | None = None

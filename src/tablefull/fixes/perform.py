@@ -67,12 +67,12 @@ def look(act: Act, where: Where, done: ActDone | None = None) -> Seen:
     if isinstance(act, OwnFile):
         return _look_file(act, where)
     if isinstance(act, Commanded):
-        said = ""
-        for command in (*act.first, act.done):
+        for command in act.first:
             status, said = run(command, where.space, looking=True)
             if status != 0:
                 return Seen("before", said)
-        return Seen("after", said)
+        status, said = run(act.done, where.space, looking=True)
+        return Seen("after" if (status == 0) != act.turned else "before", said)
     return Seen("before" if done is None else "after")
 
 

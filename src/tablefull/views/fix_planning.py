@@ -30,23 +30,10 @@ class Asked(Struct, frozen=True):
     words: list[str]
 
 
-class Made(Struct, frozen=True):
-    """A plan with how many of its last steps wait for the confirmation, and of its first are for the boot."""
-
-    plan: HostPlan
-    held_steps: int = 0
-    boot_steps: int = 0
-
-
 def plans(asked: Asked) -> list[HostPlan]:
     """The plans for this host; empty where it shows nothing to fix."""
-    return [one.plan for one in made(asked)]
-
-
-def made(asked: Asked) -> list[Made]:
-    """The same, with which steps wait for what."""
     if asked.said["from_file"]:
-        return [Made(plan) for plan in _from_file(str(asked.said["from_file"]), asked)]
+        return _from_file(str(asked.said["from_file"]), asked)
     from tablefull.fixes import steps
     from tablefull.fixes.live_host import LiveHost
 
@@ -59,7 +46,7 @@ def made(asked: Asked) -> list[Made]:
     return [_complete(plan, host, asked) for plan in found]
 
 
-def _complete(plan: HostPlan, host: Any, asked: Asked) -> Made:
+def _complete(plan: HostPlan, host: Any, asked: Asked) -> HostPlan:
     from tablefull.fixes import boot_undo, predict
 
     if plan.steps:
@@ -79,8 +66,7 @@ def _complete(plan: HostPlan, host: Any, asked: Asked) -> Made:
             told += ("should this host restart before you confirm, undo it by hand then: tablefull fix --undo-pending",)
         else:
             boot = (armed,)
-    plan = msgspec.structs.replace(plan, steps=(*boot, *own, *held), told=told)
-    return Made(plan, len(held), len(boot))
+    return msgspec.structs.replace(plan, steps=(*boot, *own, *held), told=told)
 
 
 def _persisted(plan: HostPlan, host: Any) -> tuple[tuple[Step, ...], tuple[str, ...]]:
@@ -92,7 +78,7 @@ def _persisted(plan: HostPlan, host: Any) -> tuple[tuple[Step, ...], tuple[str, 
         raise UsageError(
             "--persist: this version cannot make a fix last; see tablefull explain persist-config"
         ) from None
-    steps = tuple(persist.steps(plan, host))
+    steps = tuple(msgspec.structs.replace(one, when="confirmed", persists=True) for one in persist.steps(plan, host))
     warnings = getattr(persist, "warnings", None)
     return steps, tuple(warnings(plan, host)) if warnings is not None else ()
 
@@ -213,34 +199,32 @@ def apply(asked: Asked, confirm_within_s: float, verify_for_s: float) -> int:
         probe_target(probe)
     if len(asked.ids) != 1 and not asked.said["from_file"]:
         raise UsageError("--apply: one fix at a time, named by its id; without --apply it is said which would help")
-    found = made(asked)
+    found = plans(asked)
     if len(found) != 1:
         raise UsageError(f"--plan: it holds {len(found)} plans; one at a time is applied")
     (one,) = found
-    if one.plan.refused:
-        raise KernelRefused(f"{one.plan.fix} is not offered here: {one.plan.refused}")
-    if not one.plan.steps:
-        fix_running.show(fix_text.plans([one.plan], 80, ""))
-        say(f"tablefull: {one.plan.fix} is told, not done: nothing was changed")
+    if one.refused:
+        raise KernelRefused(f"{one.fix} is not offered here: {one.refused}")
+    if not one.steps:
+        fix_running.show(fix_text.plans([one], 80, ""))
+        say(f"tablefull: {one.fix} is told, not done: nothing was changed")
         return EXIT_REFUSED
     if sys.stdin is not None and sys.stdin.isatty() and not asked.said["yes"] and not _agreed(one, confirm_within_s):
         say("tablefull: nothing was changed")
         return EXIT_REFUSED
     return fix_running.apply(
-        one.plan,
+        one,
         fix_running.store_of(asked.said["place"]),  # type: ignore[arg-type]
         confirm_within_s=confirm_within_s,
         verify_for_s=verify_for_s,
         probe=probe,
-        held_steps=one.held_steps,
-        boot_steps=one.boot_steps,
     )
 
 
-def _agreed(one: Made, confirm_within_s: float) -> bool:
+def _agreed(one: HostPlan, confirm_within_s: float) -> bool:
     from tablefull.views import fix_running, fix_text
 
-    fix_running.show(fix_text.plans([one.plan], 80, ""))
+    fix_running.show(fix_text.plans([one], 80, ""))
     sys.stderr.write(f"Do this now? It is undone after {confirm_within_s:g} s unless you confirm. [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -49,8 +49,6 @@ def apply(
     confirm_within_s: float,
     verify_for_s: float,
     probe: str | None,
-    held_steps: int,
-    boot_steps: int,
 ) -> int:
     """Write the journal, have the fix done, say what was seen. The exit code."""
     if lacks := rights.lacking(rights.needed(plan)):
@@ -58,6 +56,10 @@ def apply(
     store.make()
     lock = store.lock(f"tablefull fix {plan.fix} (process {os.getpid()}) begins")
     for unended in (one for one in store.all() if not one.over):
+        if unended.state == "armed" and not unended.acts:
+            unended.state, unended.why = "undone", "it was ended before it began"
+            store.write(unended)
+            continue
         raise KernelRefused(
             f"fix {unended.id} ({unended.plan.fix}) was begun and never ended, and nobody is left to end it: "
             "tablefull fix --undo-pending"
@@ -74,8 +76,6 @@ def apply(
         who=who(),
         space=space,
         probe=probe,
-        held_steps=held_steps,
-        boot_steps=boot_steps,
     )
     store.write(journal)
     receive = guard.start(store, journal, lock, descriptor, "apply")

@@ -73,7 +73,8 @@ def _act(act: Act, prefix: list[str]) -> list[str]:
         written = f"printf '%s' {shlex.quote(act.after)} >{path}"
         return [line for line in (guard, f"mkdir -p {folder}", written, f"chmod {act.mode:o} {path}") if line]
     if isinstance(act, Commanded):
-        asked = " && ".join(f"{_line(command, prefix)} >/dev/null 2>&1" for command in (*act.first, act.done))
+        asks = [f"{_line(command, prefix)} >/dev/null 2>&1" for command in (*act.first, act.done)]
+        asked = " && ".join([*asks[:-1], f"! {asks[-1]}" if act.turned else asks[-1]])
         body = "\n".join(f"    {_line(command, prefix)}" for command in act.do)
         said = shlex.quote(f"{act.what}: is so already")
         return [f"if {asked}; then say {said}; else", body, "fi"]
@@ -162,7 +163,7 @@ def _tasks(step: Step, act: Act, prefix: list[str]) -> list[dict[str, object]]:
         copy = {"dest": act.path, "content": untemplated(act.after), "mode": f"{act.mode:04o}"}
         return [{"name": name, "ansible.builtin.copy": copy | {"force": act.before is not None}}]
     if isinstance(act, Commanded):
-        tasks = []
+        tasks: list[dict[str, object]] = []
         for command in act.do:
             task: dict[str, object] = {"argv": [untemplated(word) for word in (*prefix, *command.argv)]}
             if command.stdin:

@@ -64,7 +64,11 @@ def _step(page: Page, number: int, step: Step) -> None:
     if step.predicted is not None:
         page.text(predicted(step.predicted), lead="effect    ", lead_style="dim", indent=5)
     page.text(step.undo, lead="undo      ", lead_style="dim", indent=5)
-    if step.persists:
+    if step.when == "confirmed":
+        page.text("done once you confirm; it lasts over a restart", lead="when      ", lead_style="dim", indent=5)
+    elif step.when == "until-confirmed":
+        page.text("until you confirm", lead="when      ", lead_style="dim", indent=5)
+    elif step.persists:
         page.text("it lasts over a restart", lead="lasting   ", lead_style="dim", indent=5)
     for act in step.acts:
         if isinstance(act, OwnFile):
@@ -109,7 +113,7 @@ def applied(journal: Journal, wrong: Sequence[str], width: int) -> Page:
     until = clock(journal.deadline_at)
     page.text(f"See that you still reach this host, best from another terminal, and confirm; at {until} it is undone:")
     page.commands((f"sudo tablefull fix --confirm {journal.id}",))
-    if journal.held_steps:
+    if any(step.when == "confirmed" for step in journal.plan.steps):
         page.text("The files that make it last over a restart are written when you confirm.", "dim")
     return page
 
