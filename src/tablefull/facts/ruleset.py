@@ -58,6 +58,21 @@ class FwRule(Fact, frozen=True, kw_only=True):
     standing: Standing = "shown"
 
 
+class FwObject(Fact, frozen=True, kw_only=True):
+    """A named object of nftables: ``kind`` is ct helper, ct timeout, ct expectation, flowtable or set.
+
+    ``text`` holds the statements that a set runs for each element; a rule that uses the object is a rule of its own.
+    """
+
+    tool: str
+    family: str
+    table: str | None
+    kind: str
+    name: str
+    text: str = ""
+    standing: Standing = "shown"
+
+
 class FwElsewhere(Fact, frozen=True, kw_only=True):
     """The tool warned that rules stand where this listing does not show them: ``tool`` would list them."""
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from tablefull.facts.origin import Fact
-from tablefull.facts.ruleset import FwChain, FwListing, FwRule
+from tablefull.facts.ruleset import FwChain, FwListing, FwObject, FwRule
 from tablefull.parsers.block import Context, Line, Read
 from tablefull.parsers.iptables_command import read_command
 from tablefull.parsers.nft_text import target_of
@@ -18,6 +18,7 @@ _START = re.compile(r'"nftables"\s{0,8}:\s{0,8}\[?')
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"?')
 _MAX_CHARS = 32 * 1024 * 1024
 _MAX_DEPTH = 24
+_OBJECTS = ("ct helper", "ct timeout", "ct expectation", "flowtable")
 
 
 def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
@@ -61,6 +62,19 @@ def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
                     policy=_word(item, "policy"),
                     hook=_word(item, "hook"),
                     kind=_word(item, "type"),
+                    standing=standing,
+                )
+            )
+        elif kind in _OBJECTS:
+            name = _word(item, "name") or ""
+            facts.append(
+                FwObject(
+                    origin=origin,
+                    tool="nft",
+                    family=family,
+                    table=_word(item, "table"),
+                    kind=kind,
+                    name=name,
                     standing=standing,
                 )
             )
