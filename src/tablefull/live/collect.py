@@ -29,7 +29,7 @@ SOCKET_ROWS = 200_000
 AS_ROOT = "run it as root: sudo tablefull"
 
 
-class _Collector:
+class Collector:
     """One pass over one namespace, or over the host: what it found so far and how much time is left."""
 
     def __init__(
@@ -134,7 +134,7 @@ class _Collector:
             return
         if not self.proc.exists("proc/sys/net/netfilter/nf_conntrack_count"):
             return
-        if self._askable("conntrack -L", parts.CONNTRACK):
+        if self.askable("conntrack -L", parts.CONNTRACK):
             for family in ("ipv4", "ipv6"):
                 ran = self.ask(f"conntrack_-L_{family}", ("conntrack", "-L", "-f", family), most_lines=SAMPLE_ROWS)
                 if ran is not None and ran.cut:
@@ -165,7 +165,7 @@ class _Collector:
             lines = "".join(f"{count:7d} {state}\n" for state, count in named.most_common())
             self.keep("commands/socket_states", f"$ awk '{{print $4}}' {' '.join(seen)} | sort | uniq -c\n{lines}")
 
-    def _askable(self, command: str, part: str) -> bool:
+    def askable(self, command: str, part: str) -> bool:
         """True where ``command`` may be run; a hole that says why not and how to do it by hand where it may not."""
         if not self.all_rights:
             self.holes.append(Hole(command, "needs root", AS_ROOT))
@@ -181,11 +181,15 @@ class _Collector:
         return False
 
     def _firewall(self) -> None:
-        if self._askable("nft list ruleset", parts.NFTABLES):
+        if self.askable("nft list ruleset", parts.NFTABLES):
             # Without the elements of sets: a list of addresses may hold a million and says nothing about tracking.
             terse = self.ask("nft_list_ruleset", ("nft", "-t", "list", "ruleset"), refused=False)
             if terse is None:
                 self.ask("nft_list_ruleset", ("nft", "list", "ruleset"))
+        self.legacy_tables()
+
+    def legacy_tables(self) -> None:
+        """The tables of iptables and ip6tables that are there; a name of another in a listing would create it."""
         for family, version in (("ip", ""), ("ip6", "6")):
             names = self.proc.text(f"proc/net/{family}_tables_names")
             if isinstance(names, Hole):
@@ -210,7 +214,7 @@ class _Collector:
         )
 
     def _others(self) -> None:
-        if self.proc.exists("proc/sys/net/netfilter/nf_conntrack_count") and self._askable(
+        if self.proc.exists("proc/sys/net/netfilter/nf_conntrack_count") and self.askable(
             "conntrack -S", parts.CONNTRACK
         ):
             self.ask("conntrack_-S", ("conntrack", "-S"))
@@ -346,7 +350,7 @@ def collect(
     all_rights = not here or os.geteuid() == 0
     named = proc.text("proc/sys/kernel/hostname", 300)
     kernel = proc.text("proc/sys/kernel/osrelease", 300)
-    own = _Collector(proc, have, run, clock, deadline, all_rights)
+    own = Collector(proc, have, run, clock, deadline, all_rights)
     own.host()
     own.namespace()
     collection = Collection(
@@ -383,7 +387,7 @@ def _namespaces(
         if clock() >= deadline:
             late.append(space.key)
             continue
-        looker = _Collector(proc, have, run, clock, until, all_rights=True)
+        looker = Collector(proc, have, run, clock, until, all_rights=True)
         artefacts, missed = netns.inside(proc, space, looker.namespace, until, clock)
         hostname = next(
             (a.content.decode("utf-8", "replace").strip() for a in artefacts if a.path == "proc/sys/kernel/hostname"),

@@ -25,6 +25,8 @@ _OPTIONS = {
     IPSET: "CONFIG_IP_SET",
     NFT_COMPAT: "CONFIG_NFT_COMPAT",
     IP_TABLES: "CONFIG_IP_NF_IPTABLES",
+    "veth": "CONFIG_VETH",
+    "nf_conntrack": "CONFIG_NF_CONNTRACK",
 }
 
 

@@ -28,6 +28,10 @@ COMMANDS = {
     "collect": ("commands_collect", "Write what a diagnosis needs to know of this host into a bundle; change nothing."),
     "explain": ("commands_explain", "Explain a cause or a fix; without an id, list them all."),
     "table": ("commands_table", "Say who fills the table: shares by state, source, port, namespace; sampled or whole."),
+    "why": (
+        "commands_why",
+        "Say why tracking is on: which rule, module or service asks for it, what stops without it.",
+    ),
     "fix": ("commands_fix", "Plan a fix; apply it with an undo that is armed before, until you confirm."),
     "record": ("commands_record", "Follow new, updated and destroyed entries into Parquet files; gaps are declared."),
     "replay": (
