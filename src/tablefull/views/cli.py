@@ -33,6 +33,7 @@ COMMANDS = {
         "Say why tracking is on: which rule, module or service asks for it, what stops without it.",
     ),
     "fix": ("commands_fix", "Plan a fix; apply it with an undo that is armed before, until you confirm."),
+    "top": ("commands_top", "Show the table as it lives, on the whole screen: how full, until when, of what, why."),
     "record": ("commands_record", "Follow new, updated and destroyed entries into Parquet files; gaps are declared."),
     "replay": (
         "commands_replay",

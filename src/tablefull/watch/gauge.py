@@ -10,6 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Literal
@@ -121,13 +122,19 @@ class Gauge:
         return self._pulse.past.points
 
     def columns(self, span_s: float, width: int) -> list[Point | None]:
-        """The curve of the last ``span_s``."""
+        """The curve of the last ``span_s``; its columns stand still until the next one begins."""
+        step = span_s / width
+        until_s = ceil(self._clock.now().awake_s / step) * step
         with self._lock:
-            return self._pulse.past.columns(self._clock.now().awake_s, span_s, width)
+            return self._pulse.past.columns(until_s, span_s, width)
 
     def now_s(self) -> float:
         """This moment, on the clock of the frames."""
         return self._clock.now().awake_s
+
+    def wall_s(self) -> float:
+        """This moment, on the clock of people."""
+        return self._clock.now().wall_s
 
     # -- one look each; the threads below call them
 
