@@ -24,7 +24,9 @@ def limited(situation: Situation) -> tuple[tuple[str, str], ...]:
     return named[:1] or (("tcp", ""), ("udp", ""))
 
 
-def iptables(situation: Situation, sources: tuple[tuple[str, bool], ...]) -> tuple[Rule, ...]:
+def iptables(
+    situation: Situation, sources: tuple[tuple[str, bool], ...], rate_per_s: int = NEW_PER_S, burst: int = BURST
+) -> tuple[Rule, ...]:
     """Drops of the sources; a limit for each address where none is named."""
     if sources:
         return tuple(
@@ -35,27 +37,29 @@ def iptables(situation: Situation, sources: tuple[tuple[str, bool], ...]) -> tup
         table = "raw" if protocol == "tcp" else "mangle"
         match = f"-p {protocol}" + (f" --dport {port}" if port else "")
         match += " --syn" if protocol == "tcp" else f" {packet_rules.by_state(situation, 'NEW')}"
-        named = f"--hashlimit-burst {BURST} --hashlimit-mode srcip --hashlimit-name new{protocol}"
+        named = f"--hashlimit-burst {burst} --hashlimit-mode srcip --hashlimit-name new{protocol}"
         if identity.at_least(situation.kernel, 2, 6, 25) is False:
             # Before hashlimit's second revision a rule can only accept below the rate, so a drop follows it.
-            within = f"{match} -m hashlimit --hashlimit {NEW_PER_S}/sec {named} -j ACCEPT"
+            within = f"{match} -m hashlimit --hashlimit {rate_per_s}/sec {named} -j ACCEPT"
             rules += [
                 Rule(table, "PREROUTING", within, ("ipv4",)),
                 Rule(table, "PREROUTING", f"{match} -j DROP", ("ipv4",), 2),
             ]
         else:
-            above = f"{match} -m hashlimit --hashlimit-above {NEW_PER_S}/sec {named} -j DROP"
+            above = f"{match} -m hashlimit --hashlimit-above {rate_per_s}/sec {named} -j DROP"
             rules.append(Rule(table, "PREROUTING", above))
     return tuple(rules)
 
 
-def nft(situation: Situation, sources: tuple[tuple[str, bool], ...]) -> tuple[NftChain, ...]:
+def nft(
+    situation: Situation, sources: tuple[tuple[str, bool], ...], rate_per_s: int = NEW_PER_S, burst: int = BURST
+) -> tuple[NftChain, ...]:
     """The same in chains of a table of our own."""
     if sources:
         drops = tuple(f"{'ip6' if six else 'ip'} saddr {text} drop" for text, six in sources)
         return (NftChain("prerouting", "prerouting", RAW, drops),)
     chains = []
-    limit = f"limit rate over {NEW_PER_S}/second burst {BURST} packets"
+    limit = f"limit rate over {rate_per_s}/second burst {burst} packets"
     for protocol, port in limited(situation):
         match = f"{protocol} dport {port} " if port else ""
         first = "tcp flags & (syn|ack) == syn" if protocol == "tcp" else "meta l4proto udp ct state new"

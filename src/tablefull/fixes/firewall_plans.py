@@ -11,6 +11,7 @@ from tablefull.fixes.packet_rules import NftChain, Rule
 from tablefull.fixes.plan import Plan, Situation, compose
 from tablefull.fixes.tracking_plans import RAW, empty_tables
 from tablefull.kernel import identity
+from tablefull.kernel.identity import KernelVersion
 
 BLOCK_TABLE = "tablefull_block"
 PROXY_TABLE = "tablefull_synproxy"
@@ -178,9 +179,7 @@ def rate_limit(situation: Situation, answers: tuple[str, ...]) -> Plan:
 
 def synproxy(situation: Situation, answers: tuple[str, ...]) -> Plan:
     """SYN cookies everywhere; SYNPROXY in front of named TCP ports where the kernel has it."""
-    able = identity.at_least(situation.kernel, 3, 12)
-    if able is False and (identity.enterprise(situation.kernel) or 0) >= 7:
-        able = True  # RHEL 7's 3.10 carries it
+    able = has_synproxy(situation.kernel)
     ports = [port for name, port in dialect.services(situation) if name == "tcp" and port] or [dialect.PLACEHOLDER_PORT]
     chain = "FORWARD" if situation.nat_in_use or situation.role in ("router", "gateway", "firewall") else "INPUT"
     names = ["net.ipv4.tcp_syncookies"]
@@ -189,43 +188,19 @@ def synproxy(situation: Situation, answers: tuple[str, ...]) -> Plan:
     persist: tuple[str, ...] = ()
     values = {"net.ipv4.tcp_syncookies": 1}
     path = "/etc/sysctl.d/90-syncookies.conf"
-    if able is not False:
+    if able:
         loose = "nf_conntrack_tcp_loose"
         commands += ("sysctl -w net.ipv4.tcp_timestamps=1",)
         undo = (dialect.restore(situation, loose), dialect.restore(situation, "net.ipv4.tcp_timestamps"), *undo)
         values |= {"net.ipv4.tcp_timestamps": 1, loose: 0}
         names.append(dialect.key(situation, loose))
         if dialect.uses_nft(situation) and identity.at_least(situation.kernel, 5, 3) is not False:
-            hook = chain.lower()
-            chains = (
-                NftChain(
-                    "prerouting",
-                    "prerouting",
-                    RAW,
-                    tuple(f"'tcp dport {port} tcp flags & (fin|syn|rst|ack) == syn notrack'" for port in ports),
-                ),
-                NftChain(
-                    hook,
-                    hook,
-                    -5,
-                    tuple(
-                        rule
-                        for port in ports
-                        for rule in (
-                            (
-                                f"tcp dport {port} ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp "
-                                "sack-perm"
-                            ),
-                            f"tcp dport {port} ct state invalid drop",
-                        )
-                    ),
-                ),
-            )
+            chains = synproxy_chains(ports, chain)
             rules_in = packet_rules.nft_create(PROXY_TABLE, chains)
             rules_out = packet_rules.nft_delete(PROXY_TABLE)
             persist = packet_rules.nft_keep(situation, PROXY_TABLE, chains)
         else:
-            rules = tuple(rule for port in ports for rule in _synproxy_rules(situation, port, chain))
+            rules = tuple(rule for port in ports for rule in synproxy_rules(situation, port, chain))
             rules_in, rules_out = packet_rules.insert(situation, rules), packet_rules.delete(situation, rules)
             persist = packet_rules.keep(situation, rules, PROXY_TABLE)
         # The first rule that needs state brings the tracking settings with it, so loose comes after the rules.
@@ -238,19 +213,19 @@ def synproxy(situation: Situation, answers: tuple[str, ...]) -> Plan:
         situation,
         answers,
         title="SYNPROXY: no entry before the handshake is complete"
-        if able is not False
+        if able
         else "SYN cookies (this kernel has no SYNPROXY)",
         commands=commands,
         undo=undo,
         persist=(
             *persist,
             *dialect.persist_sysctls(situation, values, path),
-            *(dialect.persist_order(situation, path) if able is not False else ()),
+            *(dialect.persist_order(situation, path) if able else ()),
         ),
         verify=(
             f"sysctl {' '.join(names)}",
             "nstat -az TcpExtSyncookiesSent TcpExtTCPReqQFullDoCookies",
-            *(("cat /proc/net/stat/synproxy",) if able is not False else ()),
+            *(("cat /proc/net/stat/synproxy",) if able else ()),
         ),
         risk="mss and wscale must be those of the server (look with tcpdump at one of its SYN/ACK), or clients get "
         "a slower or a broken connection. With tcp_loose=0 no connection survives a flush, a reboot of the firewall "
@@ -261,15 +236,51 @@ def synproxy(situation: Situation, answers: tuple[str, ...]) -> Plan:
     )
 
 
-def _synproxy_rules(situation: Situation, port: str, chain: str) -> tuple[Rule, ...]:
+def synproxy_chains(ports: list[str], chain: str, mss: int = 1460, wscale: int = 7) -> tuple[NftChain, ...]:
+    """For nft: the first SYN untracked, the handshake answered in ``chain`` (INPUT or FORWARD)."""
+    hook = chain.lower()
+    return (
+        NftChain(
+            "prerouting",
+            "prerouting",
+            RAW,
+            tuple(f"'tcp dport {port} tcp flags & (fin|syn|rst|ack) == syn notrack'" for port in ports),
+        ),
+        NftChain(
+            hook,
+            hook,
+            -5,
+            tuple(
+                rule
+                for port in ports
+                for rule in (
+                    (
+                        f"tcp dport {port} ct state invalid,untracked synproxy mss {mss} wscale {wscale} timestamp "
+                        "sack-perm"
+                    ),
+                    f"tcp dport {port} ct state invalid drop",
+                )
+            ),
+        ),
+    )
+
+
+def synproxy_rules(situation: Situation, port: str, chain: str, mss: int = 1460, wscale: int = 7) -> tuple[Rule, ...]:
+    """For iptables, in the order in which they stand."""
     match = f"-p tcp --dport {port}"
     states = packet_rules.by_state(situation, "INVALID,UNTRACKED")
     invalid = packet_rules.by_state(situation, "INVALID")
     return (
         Rule("raw", "PREROUTING", f"{match} --syn -j CT --notrack"),
-        Rule("filter", chain, f"{match} {states} -j SYNPROXY --sack-perm --timestamp --wscale 7 --mss 1460"),
+        Rule("filter", chain, f"{match} {states} -j SYNPROXY --sack-perm --timestamp --wscale {wscale} --mss {mss}"),
         Rule("filter", chain, f"{match} {invalid} -j DROP", place=2),
     )
+
+
+def has_synproxy(kernel: KernelVersion | None) -> bool:
+    """Whether this kernel has the target: from 3.12 on, and the 3.10 of RHEL 7 carries it."""
+    able = identity.at_least(kernel, 3, 12)
+    return able is not False or (identity.enterprise(kernel) or 0) >= 7
 
 
 def drop_invalid(situation: Situation, answers: tuple[str, ...]) -> Plan:

@@ -46,6 +46,14 @@ def spelling(host: LiveHost) -> str:
     raise CannotRule("neither iptables nor nft is installed here")
 
 
+def spelling_or_none(host: LiveHost) -> str | None:
+    """The same, None where no rule can be put in."""
+    try:
+        return spelling(host)
+    except CannotRule:
+        return None
+
+
 def firewalld_by_nft(host: LiveHost) -> bool:
     """Whether firewalld filters with nftables: by the table it keeps there."""
     return any(one.tool == "nft" and one.table == "firewalld" for one in host.chains)
@@ -91,10 +99,18 @@ def nft_text(name: str, chains: tuple[NftChain, ...], objects: str = "") -> str:
         lines += [
             f"\tchain {chain.name} {{",
             f"\t\ttype filter hook {chain.hook} priority {chain.priority}; policy accept;",
-            *(f"\t\t{rule.strip(chr(39))}" for rule in chain.rules),
+            *(f"\t\t{counted(rule.strip(chr(39)))}" for rule in chain.rules),
             "\t}",
         ]
     return "\n".join((*lines, "}")) + "\n"
+
+
+def counted(rule: str) -> str:
+    """The rule with a counter before its verdict: that it meets packets is part of the proof that it works."""
+    words = rule.split()
+    if words[-1] in ("drop", "notrack") and words[-2:-1] != ["counter"]:
+        return " ".join((*words[:-1], "counter", words[-1]))
+    return rule
 
 
 def _nft(host: LiveHost, name: str, what: str, chains: tuple[NftChain, ...], objects: str) -> Commanded:

@@ -7,7 +7,18 @@ host does not show enough for is refused with the reason, and one that belongs t
 from collections.abc import Callable
 
 from tablefull.errors import UsageError
-from tablefull.fixes import catalog, steps_sizing, steps_timeouts
+from tablefull.fixes import (
+    catalog,
+    steps_bridge,
+    steps_limits,
+    steps_modules,
+    steps_notrack,
+    steps_service,
+    steps_sizing,
+    steps_synproxy,
+    steps_timeouts,
+    steps_told,
+)
 from tablefull.fixes.act import HostPlan
 from tablefull.fixes.live_host import LiveHost, Options
 
@@ -20,6 +31,14 @@ MAKERS: dict[str, Maker] = {
     "shorten-timeouts": steps_timeouts.shorten_timeouts,
     "disable-tcp-loose": steps_timeouts.disable_tcp_loose,
     "flush-entries": steps_timeouts.flush_entries,
+    "notrack": steps_notrack.notrack,
+    "unload-modules": steps_modules.unload_modules,
+    "disable-firewall": steps_service.disable_firewall,
+    "disable-bridge-nf": steps_bridge.disable_bridge_nf,
+    "drop-invalid-or-be-liberal": steps_limits.drop_invalid_or_be_liberal,
+    "rate-limit-or-block-source": steps_limits.rate_limit,
+    "synproxy-or-syncookies": steps_synproxy.synproxy,
+    "configure-kube-proxy": steps_told.configure_kube_proxy,
 }
 
 
