@@ -5,7 +5,7 @@ from rule_text import FULL, fired, found
 
 from tablefull.parsers.reader import read_text
 from tablefull.rules.case import Case
-from tablefull.rules.tracking import bare_hosts, tracking_rules
+from tablefull.rules.tracking import bare_hosts, idle_tracking_rules, tracking_rules
 
 EMPTY = "$ iptables -S\n-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n"
 STATEFUL = EMPTY + "-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT\n"
@@ -34,6 +34,34 @@ def test_no_rule_needs_it() -> None:
     one = fired(FULL + EMPTY, "unneeded-tracking")
     assert one.confidence >= 0.8
     assert one.fixes[0] in ("unload-modules", "notrack")
+
+
+def saved(*rules: str) -> str:
+    chains = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:old - [0:0]\n:older - [0:0]\n"
+    return "$ iptables-save\n" + chains + "".join(f"{rule}\n" for rule in rules) + "COMMIT\n"
+
+
+@pytest.mark.parametrize(
+    ("rules", "met"),
+    [
+        (("-A old -m conntrack --ctstate NEW -j ACCEPT",), False),
+        (("-A INPUT -j old", "-A old -m conntrack --ctstate NEW -j ACCEPT"), True),
+        (("-A INPUT -g older", "-A older -j old", "-A old -m conntrack --ctstate NEW -j ACCEPT"), True),
+        (("-A older -j old", "-A old -m conntrack --ctstate NEW -j ACCEPT"), False),
+        (("-A INPUT -p tcp -j ACCEPT", "-A older -m state --state NEW -j RETURN"), False),
+    ],
+)
+def test_a_rule_in_a_chain_that_nothing_jumps_to_is_not_needed(rules: tuple[str, ...], met: bool) -> None:
+    host = Case(read_text(saved(*rules))).hosts[0]
+    assert bool(tracking_rules(host)) is met
+    assert bool(idle_tracking_rules(host)) is not met
+
+
+def test_what_a_firewall_left_behind_is_named() -> None:
+    one = fired(FULL + saved("-A old -m conntrack --ctstate NEW -j ACCEPT"), "unneeded-tracking")
+    assert one.confidence >= 0.9
+    assert "nothing jumps to (old)" in one.why
+    assert any("-A old" in origin.text for origin in one.evidence)
 
 
 def test_a_stateful_rule_needs_it() -> None:

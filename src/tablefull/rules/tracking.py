@@ -1,5 +1,6 @@
 """Tracking that nothing needs, and tracking that loses its entries."""
 
+import re
 from collections.abc import Iterator
 
 from tablefull.facts.modules import Module
@@ -32,12 +33,49 @@ ASK_BRIDGE = Ask(
 )
 
 
+_WORD = re.compile(r"[^\s{},;]+")
 BOOTING_S = 60  # a table that is full this soon was not filled by traffic
 
 
 def tracking_rules(host: HostFacts) -> list[FwRule]:
-    """The host's firewall rules that ask for tracking, by the kernel's table of who does."""
+    """The host's firewall rules that ask for tracking, by the kernel's table of who does, and that packets can meet."""
+    idle = {id(one) for one in unreached(host)}
+    return [one for one in _asking(host) if id(one) not in idle]
+
+
+def idle_tracking_rules(host: HostFacts) -> list[FwRule]:
+    """Rules that ask for tracking from a chain that nothing jumps to: they turn it on and never see a packet.
+
+    A rule asks when it is put in, not when it is met (xt and nft call nf_ct_netns_get in their checkentry and init).
+    """
+    idle = {id(one) for one in unreached(host)}
+    return [one for one in _asking(host) if id(one) in idle]
+
+
+def _asking(host: HostFacts) -> list[FwRule]:
     return [one for one in host.of(FwRule) if kernel_modules.requests_tracking(one.text, one.tool, None).value]
+
+
+def unreached(host: HostFacts) -> list[FwRule]:
+    """Rules in force in a user's chain to which no chain with a policy or a hook leads, in tables listed with both."""
+    found: list[FwRule] = []
+    chains = [one for one in host.of(FwChain) if one.standing == "shown"]
+    rules = [one for one in host.of(FwRule) if one.standing == "shown"]
+    for place in dict.fromkeys((one.tool, one.family, one.table) for one in chains):
+        own = [one for one in chains if (one.tool, one.family, one.table) == place]
+        met = {one.chain for one in own if one.policy is not None or one.hook is not None}
+        users = {one.chain for one in own} - met
+        if not met or not users:
+            continue
+        here = [one for one in rules if (one.tool, one.family, one.table) == place]
+        while True:
+            words = {word for one in here if one.chain in met for word in (one.target, *_WORD.findall(one.text))}
+            further = (users & words) - met
+            if not further:
+                break
+            met |= further
+        found += [one for one in here if one.chain in users - met]
+    return found
 
 
 def bare_hosts(case: Case) -> list[tuple[HostFacts, tuple[Origin, ...]]]:
@@ -71,6 +109,10 @@ def tracking_without_a_rule_that_needs_it(case: Case) -> Iterator[Finding]:
             f"no rule shown on {names} needs connection tracking, yet it is active",
             *(origin for _, lines in bare for origin in lines[:2]),
         )
+    idle = [one for host in case.hosts for one in idle_tracking_rules(host)]
+    if idle and active and not needed:
+        why = f"the rules that ask for tracking stand in a chain that nothing jumps to ({idle[0].chain})"
+        clues.add(0.6, why, *(one.origin for one in idle[:2]))
     listed_nat = next((one for one in case.of(FwListing) if one.table == "nat"), None)
     started = kernel_modules.listing_nat_starts_tracking(case.kernel)
     if listed_nat is not None and not needed and active and started.value:
