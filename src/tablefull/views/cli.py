@@ -32,8 +32,8 @@ COMMANDS = {
         "commands_why",
         "Say why tracking is on: which rule, module or service asks for it, what stops without it.",
     ),
-    "fix": ("commands_fix", "Plan a fix; apply it with an undo that is armed before, until you confirm."),
     "top": ("commands_top", "Show the table as it lives, on the whole screen: how full, until when, of what, why."),
+    "fix": ("commands_fix", "Plan a fix; apply it with an undo that is armed before, until you confirm."),
     "record": ("commands_record", "Follow new, updated and destroyed entries into Parquet files; gaps are declared."),
     "replay": (
         "commands_replay",
@@ -41,6 +41,7 @@ COMMANDS = {
     ),
     "export": ("commands_export", "Expose the table as metrics for Prometheus: over HTTP, as a file, or once."),
     "watch": ("commands_watch", "Remember how full the table is, foretell when it will be full, raise alarms."),
+    "lab": ("commands_lab", "Live through a full table: real servers, real clients, this kernel, in namespaces."),
     "check": ("commands_check", "Say how full the table of this host is, as a monitoring plugin."),
     "man": ("commands_shell", "Print the manual page, in roff."),
     "completion": ("commands_shell", "Print the completion script of a shell."),

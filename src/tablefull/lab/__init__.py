@@ -1,0 +1,1 @@
+"""Scenes on the running kernel, in network namespaces of their own, where a full table can be lived through."""
