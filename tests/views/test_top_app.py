@@ -12,7 +12,7 @@ from textual.widgets import Input
 from tablefull.facts.origin import Hole
 from tablefull.live.export_spaces import Counted, Counts, Place
 from tablefull.live.kmsg_tail import KernelLine
-from tablefull.views.top_app import TopApp
+from tablefull.views.top_app import SPANS_S, TopApp
 from tablefull.views.top_chart import BLOCKS
 from tablefull.views.top_help import HelpScreen
 from tablefull.views.top_pane import Pane
@@ -240,7 +240,7 @@ def test_the_mouse(tmp_path: Path) -> None:
         await pilot.click("#keys", offset=(keys.index("pause"), 0))
         await pilot.pause()
         assert gauge.paused
-        before = app._span
+        before = SPANS_S.index(app._span_s())
         await pilot.click("#chart", offset=(20, 4))
         assert app._span == before + 1
 

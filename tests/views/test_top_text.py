@@ -114,7 +114,7 @@ def test_strings_of_strangers_are_harmless_everywhere() -> None:
         *top_text.spaces([SpaceSeen(Counted(place, 5), 1.0)], 10, [Hole(EVIL, EVIL, EVIL)], 80, BLOCKS),
         *top_text.findings(judged, EVIL, 80),
         *top_text.findings(None, EVIL, 80),
-        *top_text.kernel_lines([KernelLine(EVIL, None, True)], Hole(EVIL, EVIL, EVIL), 2),
+        *top_text.kernel_lines([KernelLine(EVIL, None, True)], Hole(EVIL, EVIL, EVIL), 2, 80),
     ]
     for text in plain(lines):
         assert text.isprintable(), text
@@ -122,10 +122,19 @@ def test_strings_of_strangers_are_harmless_everywhere() -> None:
 
 def test_the_log_marks_what_came() -> None:
     full = "nf_conntrack: nf_conntrack: table full, dropping packet"
-    lines = plain(top_text.kernel_lines([KernelLine(full, "full", False), KernelLine(full, "full", True)], None, 1))
+    lines = plain(top_text.kernel_lines([KernelLine(full, "full", False), KernelLine(full, "full", True)], None, 1, 80))
     assert lines[:2] == [f"  {full}", f"* {full}"]
     assert "overwrote" in lines[2]
-    assert "no line" in plain(top_text.kernel_lines([], None, 0))[0]
+    assert "no line" in plain(top_text.kernel_lines([], None, 0, 80))[0]
+
+
+def test_lines_that_say_the_same_are_counted_and_long_ones_wrapped() -> None:
+    text = "nf_conntrack: nf_conntrack: table full in netns 4026532386, dropping packet"
+    seen = [KernelLine(f"[{at}.0] {text}", "full", True) for at in range(3)] + [KernelLine("[9.0] other", None, True)]
+    lines = plain(top_text.kernel_lines(seen, None, 0, 60))
+    assert lines[0] == "* [2.0] nf_conntrack: nf_conntrack: table full in netns"
+    assert lines[1] == "    4026532386, dropping packet  (3 such lines)"
+    assert lines[2:] == ["* [9.0] other"]
 
 
 def test_namespaces_with_losses() -> None:

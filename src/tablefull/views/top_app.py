@@ -32,6 +32,7 @@ from tablefull.wire.selection import Test
 WIDTH, HEIGHT = 80, 24  # the smallest screen that holds all of it
 WIDE_WIDTH, WIDE_HEIGHT = 120, 40  # from here on four panes stand beside each other
 SPANS_S = (60, 300, 900, 3600, 6 * 3600, 86400)
+MOST_SPAN_S = 3600  # unless a longer one is asked for
 CHECK_S = 5.0
 NOTE_S = 30.0
 CSS = """
@@ -109,7 +110,8 @@ class TopApp(App[None]):
         self._test: Test | None = None
         if where.strip():
             self._filter, self._test = where, top_filter.understood(where)[1]
-        self._span, self.pane, self._zoomed = 1, "made", False
+        self._span: int | None = None  # none chosen: as far back as there is something
+        self.pane, self._zoomed = "made", False
         self._note, self._note_until_s = "", 0.0
         self._parts: tuple[object, Reading, Made] | None = None
         self.failure: Exception | None = None
@@ -230,10 +232,17 @@ class TopApp(App[None]):
     def _paint_curve(self) -> None:
         pane = self._pane("chart")
         if pane.display and pane.room:
-            pane.show(*top_screen.curve(self.gauge, SPANS_S[self._span], pane.size.width, pane.room, self.glyphs))
+            pane.show(*top_screen.curve(self.gauge, self._span_s(), pane.size.width, pane.room, self.glyphs))
         pane = self._pane("rates")
         if pane.display and pane.room:
             pane.show(top_screen.rates(self.gauge, pane.size.width, self.glyphs), "Per second")
+
+    def _span_s(self) -> int:
+        if self._span is not None:
+            return SPANS_S[self._span]
+        past = self.gauge.past
+        reach = self.gauge.now_s() - past[0].time_s if past else 0.0
+        return next((span for span in SPANS_S if span >= min(reach, MOST_SPAN_S)), MOST_SPAN_S)
 
     def _paint_pane(self, name: str) -> None:
         pane = self._pane(name)
@@ -334,7 +343,7 @@ class TopApp(App[None]):
 
     def action_span(self, by: int) -> None:
         """How far back the curve goes."""
-        self._span = min(max(0, self._span + by), len(SPANS_S) - 1)
+        self._span = min(max(0, SPANS_S.index(self._span_s()) + by), len(SPANS_S) - 1)
         self._paint_curve()
 
     def action_again(self) -> None:
@@ -441,7 +450,7 @@ class TopApp(App[None]):
         elif name == "made" and event.row is None and self.pane == "made":
             self.action_dimension(1)
         elif name == "chart":
-            self._span = (self._span + 1) % len(SPANS_S)
+            self._span = (SPANS_S.index(self._span_s()) + 1) % len(SPANS_S)
             self._paint_curve()
         elif name in PANES:
             again = self.pane == name and event.row is not None and event.row == pane.row

@@ -76,11 +76,12 @@ def chart(points: Sequence[Point | None], limit: int | None, rows: int, span: st
         lines.append(((f"{label:>{LABEL - 1}} ", "dim"), (glyphs.side, "dim"), *_curve(filled, marked, glyphs)))
     axis = "".join("x" if point is not None and point.lost else glyphs.axis for point in points)
     lines.append(((f"{'0':>{LABEL - 1}} ", "dim"), (glyphs.corner, "dim"), *_axis(axis)))
-    refused = "x: packets refused" if "x" in axis else ""
-    room = len(points)
     foot = f"{span} ago"
-    middle = f"{refused:^{max(0, room - len(foot) - 3)}}"
-    lines.append(((f"{'':>{LABEL}} {foot}", "dim"), (middle, "bad"), ("now", "dim")))
+    room = max(0, len(points) - len(foot) - len("now"))
+    refused = next((said for said in ("x: packets refused", "x: refused", "") if len(said) + 2 <= room or not said), "")
+    lines.append(
+        ((f"{'':>{LABEL}} {foot}", "dim"), (f"{refused if 'x' in axis else '':^{room}}", "bad"), ("now", "dim"))
+    )
     return lines
 
 

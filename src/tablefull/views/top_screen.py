@@ -101,7 +101,7 @@ def pane(name: str, gauge: Gauge, width: int, glyphs: Glyphs) -> Shown:
     if name == "findings":
         return top_text.findings(gauge.judged, gauge.judge_failed, width), "Findings", "of this host", None
     if name == "log":
-        lines = top_text.kernel_lines(gauge.lines, gauge.kernel_hole, gauge.kernel_gaps)
+        lines = top_text.kernel_lines(gauge.lines, gauge.kernel_hole, gauge.kernel_gaps, width)
         return lines, "Kernel log", "* came while this was on", None
     lines = top_text.cpus(gauge.frame, gauge.forecast, parse_release(gauge.kernel), width)
     return lines, "Per CPU", "", None

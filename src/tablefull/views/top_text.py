@@ -33,14 +33,14 @@ HARMS = frozenset((*LOSSES, "insert_failed", "early_drop"))
 def head(host: str, place: str, kernel: str, every_s: float, wall_s: float, paused: bool, stale_s: float) -> Line:
     """The first line."""
     clock = time.strftime("%H:%M:%S", time.localtime(wall_s))
-    pieces: list[tuple[str, str]] = [(" tablefull top ", "title"), (f" {harmless(host)[:30]}", "strong")]
+    pieces: list[tuple[str, str]] = [(" tablefull top ", "title"), (f" {clock}  ", ""), (harmless(host)[:20], "strong")]
     if place:
         pieces.append((f"  netns {harmless(place)[:24]}", "strong"))
-    pieces.append((f"  Linux {harmless(kernel)[:24]}  every {every_s:g} s  {clock}", "dim"))
     if paused:
-        pieces.append(("  PAUSED (p goes on)", "bad"))
+        pieces.append(("  PAUSED, p goes on", "bad"))
     elif stale_s:
         pieces.append((f"  NO LOOK FOR {stale_s:.0f} s", "bad"))
+    pieces.append((f"  every {every_s:g} s  Linux {harmless(kernel)[:24]}", "dim"))
     return tuple(pieces)
 
 
@@ -100,11 +100,15 @@ def verdict(judged: Judged | None, wall_s: float, judging: bool, failed: str, wi
         text = "is looking at this host ..." if judging else f"failed: {harmless(failed)}" if failed else "has not run"
         return ((" diagnose: ", "dim"), (text, "dim"))
     when = time.strftime("%H:%M:%S", time.localtime(wall_s))
-    lead = f" diagnose at {when}: "
-    word = judged.severity
+    lead = f" diagnose {when}: "
+    word = "nothing wrong" if judged.severity == "none" else judged.severity.upper()
     text = harmless(judged.headline)
     room = width - columns(lead) - columns(word) - 3
-    return ((lead, "dim"), (word.upper(), severity_style(judged.severity)), ("  ", ""), (_cut(text, room), ""))
+    # How full it is stands above; where the sentence does not fit, what it is about matters more than its beginning.
+    if columns(text) > room and judged.causes:
+        first, *more = (harmless(cause.id) for cause in judged.causes)
+        text = f"{first} ({confidence(judged.causes[0].sure)})" + (f"; also {', '.join(more)}" if more else "")
+    return ((lead, "dim"), (word, severity_style(judged.severity)), ("  ", ""), (_cut(text, room), ""))
 
 
 def severity_style(severity: str) -> str:
@@ -114,6 +118,10 @@ def severity_style(severity: str) -> str:
 
 def _cut(text: str, room: int) -> str:
     return text if columns(text) <= room else wrapped(text, max(8, room - 3))[0] + "..."
+
+
+def _untimed(text: str) -> str:
+    return text.partition("] ")[2] if text.startswith("[") else text
 
 
 # -- rates
@@ -134,7 +142,11 @@ def rates(frame: Frame | None, told: Forecast | None, width: int, glyphs: Glyphs
         about = _estimated(rate.name, frame, told)
         if rate.standing == "dead" and about is not None:
             lines.append(
-                ((name, ""), (f"{'~' + glad(about):>9}", ""), ("  estimated, not counted"[: width - 23], "dim"))
+                (
+                    (name, ""),
+                    (f"{'~' + glad(about):>9}", ""),
+                    ("  estimated, not counted" if width > 50 else "  estimated", "dim"),
+                )
             )
         elif rate.standing == "dead":
             lines.append(((name, "dim"), (NOT_COUNTED, "dim")))
@@ -307,7 +319,7 @@ def spaces(
     seen: Sequence[SpaceSeen], limit: int | None, holes: Sequence[Hole], width: int, glyphs: Glyphs
 ) -> list[Line]:
     """A line a namespace, the fullest first; the limit is every one's, the count its own."""
-    name_room = max(16, min(30, width - 62))
+    name_room = max(16, min(30, width - 50))
     lines: list[Line] = []
     for one in seen:
         place, count = one.counted.place, one.counted.count
@@ -320,8 +332,8 @@ def spaces(
         lines.append(
             (
                 (name, "strong" if place.own else ""),
-                (f" {count:>12,} {share} ", "bad" if limit and count / limit >= WARNING_SHARE else ""),
-                (f"{lost:>16}  ", "bad" if losing else "dim"),
+                (f" {count:>10,} {share} ", "bad" if limit and count / limit >= WARNING_SHARE else ""),
+                (f"{lost:>14}  ", "bad" if losing else "dim"),
                 (who, "dim"),
             )
         )
@@ -354,12 +366,25 @@ def findings(judged: Judged | None, failed: str, width: int) -> list[Line]:
     return lines
 
 
-def kernel_lines(seen: Sequence[KernelLine], hole: Hole | None, gaps: int) -> list[Line]:
-    """The kernel's own words, the latest last; what came while one looked is marked."""
+def kernel_lines(seen: Sequence[KernelLine], hole: Hole | None, gaps: int, width: int) -> list[Line]:
+    """The kernel's own words, the latest last; what came while one looked is marked.
+
+    Of lines that follow each other and differ in their time only, the last stands for all, with how many there were.
+    """
     lines: list[Line] = []
-    for line in seen:
+    told = list(seen)
+    same = 1
+    for at, line in enumerate(told):
+        after = told[at + 1] if at + 1 < len(told) else None
+        if after is not None and after.came == line.came and _untimed(after.text) == _untimed(line.text):
+            same += 1
+            continue
         style = "bad" if line.says_full else "" if line.tracks else "dim"
-        lines.append((("* " if line.came else "  ", "strong"), (harmless(line.text)[:500], style)))
+        text = harmless(line.text)[:500] + (f"  ({same} such lines)" if same > 1 else "")
+        mark = "* " if line.came else "  "
+        for number, part in enumerate(wrapped(text, max(20, width - 2))):
+            lines.append(((mark if not number else "    ", "strong"), (part, style)))
+        same = 1
     if gaps:
         lines.append(((f"the kernel overwrote lines before they were read, {quantity(gaps)} times", "bad"),))
     if hole is not None:
