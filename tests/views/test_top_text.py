@@ -146,6 +146,22 @@ def test_namespaces_with_losses() -> None:
     assert "refused" not in lines[1]
 
 
+def test_nothing_found_is_not_all_seen() -> None:
+    blind = Judged(headline="Nothing is known.", full="unknown", severity="none", unseen=("dmesg: refused",))
+    text = said(top_text.verdict(blind, 0.0, False, "", 80))
+    assert "CANNOT TELL  1 thing not seen" in text
+    calm = Judged(headline="No table is full.", full="no", severity="none", unseen=("a: b", "c: d"))
+    assert "nothing found  2 things not seen. No table is full." in said(top_text.verdict(calm, 0.0, False, "", 90))
+
+
+def test_where_the_sentence_does_not_fit_the_cause_is_named() -> None:
+    causes = (Cause("bridge-nf", 0.93, "web1", "why"), Cause("other", 0.5, "web1", "why"))
+    bad = Judged(headline="Yes: " + "the table is full and " * 5, full="yes", severity="outage", causes=causes)
+    text = said(top_text.verdict(bad, 0.0, False, "", 80))
+    assert "OUTAGE  bridge-nf: almost certain (0.93), and 1 more" in text
+    assert len(text) <= 80
+
+
 def test_no_verdict_yet() -> None:
     assert "has not run" in said(top_text.verdict(None, 0.0, False, "", 80))
     assert "failed: out of luck" in said(top_text.verdict(None, 0.0, False, "out of luck", 80))

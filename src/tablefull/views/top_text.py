@@ -101,14 +101,18 @@ def verdict(judged: Judged | None, wall_s: float, judging: bool, failed: str, wi
         return ((" diagnose: ", "dim"), (text, "dim"))
     when = time.strftime("%H:%M:%S", time.localtime(wall_s))
     lead = f" diagnose {when}: "
-    word = "nothing wrong" if judged.severity == "none" else judged.severity.upper()
-    text = harmless(judged.headline)
+    word, style = judged.severity.upper(), severity_style(judged.severity)
+    if judged.severity == "none":
+        word, style = ("CANNOT TELL", "bad") if judged.full == "unknown" else ("nothing found", "good")
     room = width - columns(lead) - columns(word) - 3
+    text = harmless(judged.headline)
     # How full it is stands above; where the sentence does not fit, what it is about matters more than its beginning.
     if columns(text) > room and judged.causes:
-        first, *more = (harmless(cause.id) for cause in judged.causes)
-        text = f"{first} ({confidence(judged.causes[0].sure)})" + (f"; also {', '.join(more)}" if more else "")
-    return ((lead, "dim"), (word, severity_style(judged.severity)), ("  ", ""), (_cut(text, room), ""))
+        first, more = judged.causes[0], len(judged.causes) - 1
+        text = f"{harmless(first.id)}: {confidence(first.sure)}" + (f", and {more} more" if more else "")
+    if judged.unseen and judged.severity == "none":
+        text = f"{len(judged.unseen)} {'things' if len(judged.unseen) > 1 else 'thing'} not seen. {text}"
+    return ((lead, "dim"), (word, style), ("  ", ""), (_cut(text, room), ""))
 
 
 def severity_style(severity: str) -> str:

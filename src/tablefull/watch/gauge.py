@@ -51,7 +51,7 @@ PACES: dict[str, Pace] = {
     "composition": Pace(5.0, 0.006),
     "forecast": Pace(5.0, 0.004),
     "spaces": Pace(3.0, 0.006),
-    "judged": Pace(30.0, 0.006),
+    "judged": Pace(30.0, 0.01),
 }
 
 
@@ -398,7 +398,8 @@ def _sampled(path: str | None, ask: bool) -> tuple[table.Reading | None, Hole | 
         return table.from_file(path, (), table.SAMPLE), None
     except (OSError, ValueError) as error:
         file = f"/proc/net/nf_conntrack: {error.strerror if isinstance(error, OSError) else error}"
-        return None, Hole("entries", why or f"ctnetlink would load a module; {file}", "run it as root")
+        remedy = "" if os.geteuid() == 0 else "run it as root"
+        return None, Hole("entries", why or f"ctnetlink would load a module; {file}", remedy)
 
 
 def _lost(before: dict[str, int] | None, after: dict[str, int] | None, passed_s: float) -> float | None:
