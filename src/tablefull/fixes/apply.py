@@ -6,6 +6,7 @@ recorded as begun, then done, then recorded as done; and what is begun is undone
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from tablefull.errors import KernelRefused, StalePlan, TablefullError
 from tablefull.fixes import perform
@@ -62,6 +63,9 @@ class Work:
         self.journal.why = self.journal.why or why
         self._state("undoing")
         self._back(("now", "confirmed", "until-confirmed"))
+        for one in reversed(self.journal.acts):
+            with suppress(OSError):
+                perform.tidy(one, Where(self.where.root, None), self.fault)
         left = any(one.state == "left" for one in self.journal.acts)
         self.journal.ended_at = time.time()
         self._state("partly-undone" if left else "undone")

@@ -8,6 +8,7 @@ Only a fix that itself lasts over a restart needs it (a service disabled). Setti
 files of ``--persist`` are written on confirmation only.
 """
 
+import os
 import re
 import shutil
 import sys
@@ -23,12 +24,16 @@ HEAD = "# Made by tablefull fix, and taken away by it once the fix is confirmed 
 def command(environment: Mapping[str, str]) -> str | None:
     """The words that start this program at boot; None where its place cannot be written without quoting."""
     found = shutil.which("tablefull")
-    words = [found] if found else [sys.executable, "-m", "tablefull"]
-    given = [f"{name}={environment[name]}" for name in ("PYTHONPATH", "TABLEFULL_STATE") if environment.get(name)]
+    words = [os.path.abspath(found)] if found else [sys.executable, "-m", "tablefull"]  # noqa: PTH100 - a link stays one
+    given = [
+        f"{name}={':'.join(map(os.path.abspath, environment[name].split(':')))}"
+        for name in ("PYTHONPATH", "TABLEFULL_STATE")
+        if environment.get(name)
+    ]
     if given:
         words = ["/usr/bin/env", *given, *words]
-    line = " ".join([*words, "fix", "--undo-pending"])
-    return line if all(_PLAIN.fullmatch(word.replace("=", "")) for word in line.split(" ")) else None
+    words += ["fix", "--undo-pending"]
+    return " ".join(words) if all(_PLAIN.fullmatch(word.replace("=", "", 1)) for word in words) else None
 
 
 def step(init: str, environment: Mapping[str, str], runlevel_folder: str = "/etc/rc2.d") -> Step | None:

@@ -156,7 +156,7 @@ def _look_value(act: SetValue, where: Where, done: ActDone | None) -> Seen:
 
 
 def _set(act: SetValue, value: str, where: Where) -> str:
-    descriptor = os.open(where.path(act.path), os.O_WRONLY | os.O_CLOEXEC)
+    descriptor = os.open(where.path(act.path), os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     try:
         os.write(descriptor, value.encode() + b"\n")
     except OSError as error:
@@ -257,13 +257,18 @@ def _undo_file(act: OwnFile, where: Where, done: ActDone, fault: Fault) -> str:
                 _beside(path).replace(path)
             sync_folder(path.parent)
             fault("file taken away")
+    tidy(done, where, fault)
+    return ""
+
+
+def tidy(done: ActDone, where: Where, fault: Fault = never) -> None:
+    """Take away the folders that were made for a file, where nothing is in them any more."""
     for folder in reversed(done.made):
         made = where.path(folder)
         if made.is_dir() and not any(made.iterdir()):
             made.rmdir()
             sync_folder(made.parent)
             fault("folder taken away")
-    return ""
 
 
 def _undo_commands(act: Commanded, where: Where, done: ActDone, fault: Fault) -> str:

@@ -68,7 +68,7 @@ def _comments(text: str) -> list[str]:
 
 def ansible(found: Diagnosis) -> str:
     """The first fix as a playbook; YAML by being JSON behind a comment."""
-    from tablefull.views.fix_script import untemplated
+    from tablefull.views.fix_script import as_yaml, untemplated
 
     plan: Plan = found.fixes[0]
     tasks = [
@@ -86,4 +86,4 @@ def ansible(found: Diagnosis) -> str:
     ]
     notes = [line for command in plan.commands if command.startswith("#") for line in _comments(command.lstrip("# "))]
     head = ["---", *_comments(f"Made by tablefull fix from evidence. Risk: {plan.risk}"), *notes]
-    return "\n".join(head) + "\n" + json.dumps(play, indent=2) + "\n"
+    return "\n".join(head) + "\n" + as_yaml(play) + "\n"

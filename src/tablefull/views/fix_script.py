@@ -133,7 +133,13 @@ def ansible(plans: Sequence[HostPlan]) -> str:
         "---\n# Made by tablefull fix. Read it before you run it: ansible-playbook --check shows what would change.\n"
     )
     notes = [line for plan in plans for line in _told(plan)]
-    return head + "".join(f"{line}\n" for line in notes) + json.dumps(plays, indent=2, ensure_ascii=True) + "\n"
+    return head + "".join(f"{line}\n" for line in notes) + as_yaml(plays) + "\n"
+
+
+def as_yaml(value: object) -> str:
+    """JSON that is YAML too: YAML takes no pair of surrogates, and nothing that does not print."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return "".join(one if one.isprintable() or one == "\n" else f"\\u{min(ord(one), 0xFFFD):04x}" for one in text)
 
 
 def _raw(text: str) -> str:
