@@ -215,11 +215,12 @@ def simulate(
     init: str = "",
     kernel: KernelVersion | None = None,
     builtin: bool = False,
+    late: Collection[str] = (),
 ) -> Boot:
     """Go through the boot of ``tree``, following the settings ``keys`` (any spelling).
 
     ``builtin``: tracking is compiled into the kernel. ``init`` as :func:`init_of` names them; found in the tree where
-    it is empty.
+    it is empty. ``late`` are modules that something unseen loads after everything else.
     """
     found = init_of(tree)
     # RHEL 6 runs upstart, and rc.sysinit does the work.
@@ -235,6 +236,9 @@ def simulate(
         way(going, tree)
     early = len(machine.writes)
     boot_services.services(machine, init)
+    machine.at = "later"
+    for module in late:
+        machine.load(module, "whatever needs it")
     endings = tuple(_ending(machine, key, early) for key in machine.keys)
     return Boot(init, tuple(going.stages), tuple(machine.loads), endings, tuple(dict.fromkeys(tree.holes)))
 

@@ -259,8 +259,12 @@ def persist_order(situation: Situation, path: str = SYSCTL_FILE) -> tuple[str, .
 
 def reload_rule(module: str, path: str) -> str:
     """A udev rule that applies the file whenever the module appears, however late that is."""
-    rule = f'ACTION=="add", SUBSYSTEM=="module", KERNEL=="{module}", RUN+="/sbin/sysctl -q -p {path}"'
-    return lines_into(udev_file(path), rule)
+    return lines_into(udev_file(path), reload_text(module, path))
+
+
+def reload_text(module: str, path: str) -> str:
+    """The rule itself."""
+    return f'ACTION=="add", SUBSYSTEM=="module", KERNEL=="{module}", RUN+="/sbin/sysctl -q -p {path}"'
 
 
 def udev_file(path: str) -> str:
