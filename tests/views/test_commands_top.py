@@ -1,21 +1,14 @@
 """``tablefull top`` as a process: where it does not start, and in a terminal of its own where it does."""
 
-import fcntl
 import os
-import pty
-import re
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.views.top_terminal import Terminal, terminal
 from view_texts import ROOT
 
 from tablefull.views.commands_top import glyphs
@@ -49,66 +42,6 @@ def test_an_old_terminal_gets_plain_characters(monkeypatch: pytest.MonkeyPatch) 
     assert glyphs(True) is ASCII
     monkeypatch.setenv("TERM", "linux")
     assert glyphs(False) is ASCII
-
-
-class Terminal:
-    """A program in a terminal of its own; what it wrote, without the sequences that move the cursor."""
-
-    def __init__(self, words: tuple[str, ...], size: tuple[int, int], **environment: str) -> None:
-        self._own, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-        self.before = termios.tcgetattr(theirs)
-        self._theirs = theirs
-        own = os.environ | {"PYTHONPATH": str(ROOT / "src"), "TERM": "xterm-256color", "LANG": "C.UTF-8"} | environment
-        self.program = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env=own, close_fds=True)
-        self.raw = b""
-
-    def until(self, part: str, within_s: float = 30.0) -> str:
-        """What was written, as soon as ``part`` is in it."""
-        deadline = time.monotonic() + within_s
-        while part not in self.text():
-            left = deadline - time.monotonic()
-            assert left > 0, f"{part!r} never came: {self.text()[-3000:]}"
-            if select.select([self._own], [], [], left)[0]:
-                try:
-                    self.raw += os.read(self._own, 65536)
-                except OSError:
-                    assert part in self.text(), self.text()[-3000:]
-        return self.text()
-
-    def text(self) -> str:
-        return re.sub(r"\x1b(\[[0-9;?<>=]*[a-zA-Z]|[()][A-Z0-9]|[=>78])", "", self.raw.decode("utf-8", "replace"))
-
-    def press(self, keys: str) -> None:
-        os.write(self._own, keys.encode())
-
-    def ended(self, within_s: float = 20.0) -> int:
-        """Its exit code; its last words are read meanwhile, or it could not say them."""
-        deadline = time.monotonic() + within_s
-        while self.program.poll() is None and time.monotonic() < deadline:
-            if select.select([self._own], [], [], 0.05)[0]:
-                self.raw += os.read(self._own, 65536)
-        return self.program.wait(1)
-
-    def restored(self) -> bool:
-        """Whether the terminal is as it was."""
-        return termios.tcgetattr(self._theirs)[:4] == self.before[:4]
-
-    def close(self) -> None:
-        if self.program.poll() is None:
-            self.program.kill()
-            self.program.wait()
-        for one in (self._own, self._theirs):
-            os.close(one)
-
-
-@contextmanager
-def terminal(*words: str, size: tuple[int, int] = (80, 24), **environment: str) -> Iterator[Terminal]:
-    held = Terminal((sys.executable, "-m", "tablefull", "top", *words), size, **environment)
-    try:
-        yield held
-    finally:
-        held.close()
 
 
 def test_it_starts_where_nothing_can_be_seen_and_says_why(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_strings_of_strangers_are_harmless_everywhere() -> None:
     lines = [
         top_text.head(EVIL, EVIL, EVIL, 1.0, 0.0, True, 0.0),
         top_text.verdict(judged, 0.0, False, EVIL, 80),
-        *top_text.spaces([SpaceSeen(Counted(place, 5), 1.0)], 10, [Hole(EVIL, EVIL, EVIL)], 80, BLOCKS),
+        *top_text.spaces([SpaceSeen(Counted(place, 5), 1.0)], 10, [Hole(EVIL, EVIL, EVIL)], 80),
         *top_text.findings(judged, EVIL, 80),
         *top_text.findings(None, EVIL, 80),
         *top_text.kernel_lines([KernelLine(EVIL, None, True)], Hole(EVIL, EVIL, EVIL), 2, 80),
@@ -140,9 +140,9 @@ def test_lines_that_say_the_same_are_counted_and_long_ones_wrapped() -> None:
 def test_namespaces_with_losses() -> None:
     one = SpaceSeen(Counted(Place("web", 3, command="nginx"), 900), 12.0)
     other = SpaceSeen(Counted(Place("init", 1, own=True), 1), None)
-    lines = plain(top_text.spaces([one, other], 1000, (), 80, BLOCKS))
+    lines = plain(top_text.spaces([one, other], 1000, (), 80))
     assert lines[0].split()[:4] == ["web", "900", "90.0%", "12.0/s"]
-    assert lines[1].startswith("init (here)")
+    assert lines[1].startswith("init (shown)")
     assert "refused" not in lines[1]
 
 
@@ -158,7 +158,7 @@ def test_where_the_sentence_does_not_fit_the_cause_is_named() -> None:
     causes = (Cause("bridge-nf", 0.93, "web1", "why"), Cause("other", 0.5, "web1", "why"))
     bad = Judged(headline="Yes: " + "the table is full and " * 5, full="yes", severity="outage", causes=causes)
     text = said(top_text.verdict(bad, 0.0, False, "", 80))
-    assert "OUTAGE  bridge-nf: almost certain (0.93), and 1 more" in text
+    assert "OUTAGE  bridge-nf: almost certain (0.93), 1 more" in text
     assert len(text) <= 80
 
 

@@ -251,7 +251,7 @@ class TopApp(App[None]):
         if name == "made":
             self._paint_made(pane)
         else:
-            pane.show(*top_screen.pane(name, self.gauge, pane.size.width, self.glyphs))
+            pane.show(*top_screen.pane(name, self.gauge, pane.size.width))
 
     def _paint_made(self, pane: Pane) -> None:
         reading, shown, made = self._made()

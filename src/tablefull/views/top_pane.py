@@ -22,13 +22,15 @@ from tablefull.views.top_chart import Line
 STYLES = {
     name: Style.parse(text)
     for name, text in {
-        "": "", "title": "bold reverse", "strong": "bold", "dim": "bright_black", "good": "bold cyan",
+        "": "", "title": "bold reverse", "strong": "bold", "dim": "dim", "good": "bold cyan",
         "worth": "bold cyan", "bad": "bold yellow", "worst": "bold reverse", "curve": "cyan", "limit": "bold magenta",
         "command": "bold cyan", "evidence": "yellow", "key": "bold cyan", "chosen": "bold reverse",
-        "rule": "bright_black",
+        "rule": "dim",
     }.items()
 }  # fmt: skip
-_MARKED = Style.parse("reverse")
+_PLAIN, _MARK = Style.null(), Style.parse("reverse")
+# A bar is a block of its own colour: reversed, it would show what is not there.
+_MARKED_STYLES = {name: style if name == "curve" else style + _MARK for name, style in STYLES.items()}
 
 
 class Item(NamedTuple):
@@ -140,9 +142,9 @@ class Pane(Widget):
     def render_line(self, y: int) -> Strip:
         """One row of the screen."""
         line, marked = self._drawn[y] if y < len(self._drawn) else ((), False)
-        segments = [Segment(text, STYLES.get(style, _MARKED)) for text, style in line if text]
-        strip = Strip(segments).adjust_cell_length(self.size.width, Style.null())
-        return strip.apply_style(_MARKED) if marked else strip
+        styles = _MARKED_STYLES if marked else STYLES
+        segments = [Segment(text, styles.get(style, _PLAIN)) for text, style in line if text]
+        return Strip(segments).adjust_cell_length(self.size.width, _MARK if marked else _PLAIN)
 
     def on_resize(self, _: events.Resize) -> None:
         """Whoever fills it does so again; until then the old lines are cut to size."""

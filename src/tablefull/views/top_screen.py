@@ -94,10 +94,10 @@ def made(
     return lines, title, note, rows
 
 
-def pane(name: str, gauge: Gauge, width: int, glyphs: Glyphs) -> Shown:
+def pane(name: str, gauge: Gauge, width: int) -> Shown:
     """One of the other panes."""
     if name == "spaces":
-        return _spaces(gauge, width, glyphs)
+        return _spaces(gauge, width)
     if name == "findings":
         return top_text.findings(gauge.judged, gauge.judge_failed, width), "Findings", "of this host", None
     if name == "log":
@@ -107,10 +107,11 @@ def pane(name: str, gauge: Gauge, width: int, glyphs: Glyphs) -> Shown:
     return lines, "Per CPU", "", None
 
 
-def _spaces(gauge: Gauge, width: int, glyphs: Glyphs) -> Shown:
+def _spaces(gauge: Gauge, width: int) -> Shown:
     limit = gauge.frame.limit if gauge.frame is not None else None
     counts = gauge.counts
-    lines = top_text.spaces(gauge.spaces, limit, counts.holes if counts is not None else (), width, glyphs)
+    shown = "" if gauge.place.path is None else gauge.place.key
+    lines = top_text.spaces(gauge.spaces, limit, counts.holes if counts is not None else (), width, shown)
     note = ""
     if counts is not None:
         note = f"{counts.total:,} entries in {len(counts.shown) + counts.rest}; the limit is each one's own"

@@ -60,7 +60,8 @@ def occupancy(frame: Frame | None, width: int, glyphs: Glyphs) -> Line:
     tail = f"  {net}"
     room = width - columns(text) - columns(word) - columns(tail) - 5
     drawn = bar(share, min(room, 40), glyphs) if room >= 8 else ""
-    return ((text, "strong"), (word, style), ("  ", ""), (drawn, style), (tail, ""))
+    # The bar in its own style: a reversed one would show the empty part as the full one.
+    return ((text, "strong"), (word, style), ("  ", ""), (drawn, "curve"), (tail, ""))
 
 
 def standing(frame: Frame) -> tuple[str, str]:
@@ -99,7 +100,7 @@ def verdict(judged: Judged | None, wall_s: float, judging: bool, failed: str, wi
     if judged is None:
         text = "is looking at this host ..." if judging else f"failed: {harmless(failed)}" if failed else "has not run"
         return ((" diagnose: ", "dim"), (text, "dim"))
-    when = time.strftime("%H:%M:%S", time.localtime(wall_s))
+    when = time.strftime("%H:%M", time.localtime(wall_s))
     lead = f" diagnose {when}: "
     word, style = judged.severity.upper(), severity_style(judged.severity)
     if judged.severity == "none":
@@ -109,7 +110,7 @@ def verdict(judged: Judged | None, wall_s: float, judging: bool, failed: str, wi
     # How full it is stands above; where the sentence does not fit, what it is about matters more than its beginning.
     if columns(text) > room and judged.causes:
         first, more = judged.causes[0], len(judged.causes) - 1
-        text = f"{harmless(first.id)}: {confidence(first.sure)}" + (f", and {more} more" if more else "")
+        text = f"{harmless(first.id)}: {confidence(first.sure)}" + (f", {more} more" if more else "")
     if judged.unseen and judged.severity == "none":
         text = f"{len(judged.unseen)} {'things' if len(judged.unseen) > 1 else 'thing'} not seen. {text}"
     return ((lead, "dim"), (word, style), ("  ", ""), (_cut(text, room), ""))
@@ -155,7 +156,7 @@ def rates(frame: Frame | None, told: Forecast | None, width: int, glyphs: Glyphs
         elif rate.standing == "dead":
             lines.append(((name, "dim"), (NOT_COUNTED, "dim")))
         elif rate.standing == "unseen":
-            lines.append(((name, "dim"), ("not seen", "dim")))
+            lines.append(((name, ""), ("not seen", "bad")))
         else:
             lines.append((*_counted(name, rate), ("  " + spark(rate.by_cpu, max(1, room), glyphs), "curve")))
     return lines
@@ -320,14 +321,18 @@ def matched(reading: Reading, shown: Reading) -> str:
 
 
 def spaces(
-    seen: Sequence[SpaceSeen], limit: int | None, holes: Sequence[Hole], width: int, glyphs: Glyphs
+    seen: Sequence[SpaceSeen], limit: int | None, holes: Sequence[Hole], width: int, shown: str = ""
 ) -> list[Line]:
-    """A line a namespace, the fullest first; the limit is every one's, the count its own."""
+    """A line a namespace, the fullest first; the limit is every one's, the count its own.
+
+    ``shown``: the key of the one that the screen is about; empty: the own one.
+    """
     name_room = max(16, min(30, width - 50))
     lines: list[Line] = []
     for one in seen:
         place, count = one.counted.place, one.counted.count
-        name = harmless(place.key) + (" (here)" if place.own else "")
+        here = place.key == shown if shown else place.own
+        name = harmless(place.key) + (" (shown)" if here else "")
         name = f"{_cut(name, name_room):{name_room}}"
         share = f"{count / limit:6.1%}" if limit else "     ?"
         lost = "" if one.lost_per_s is None else f"{glad(one.lost_per_s)}/s refused"
@@ -335,13 +340,13 @@ def spaces(
         losing = bool(one.lost_per_s)
         lines.append(
             (
-                (name, "strong" if place.own else ""),
+                (name, "strong" if here else ""),
                 (f" {count:>10,} {share} ", "bad" if limit and count / limit >= WARNING_SHARE else ""),
                 (f"{lost:>14}  ", "bad" if losing else "dim"),
                 (who, "dim"),
             )
         )
-    lines += [((f"not seen: {_holes((hole,))}", "dim"),) for hole in holes]
+    lines += [((f"not seen: {_holes((hole,))}", ""),) for hole in holes]
     return lines or [(("looking ...", "dim"),)]
 
 
