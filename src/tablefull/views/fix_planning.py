@@ -39,11 +39,22 @@ def plans(asked: Asked) -> list[HostPlan]:
 
     netns = asked.said["netns"]
     assert netns is None or isinstance(netns, str)
+    if netns is not None:
+        _may_enter(netns)
     host = LiveHost(netns=netns)
     ids = asked.ids or tuple(_wanted(host))
     options = _options(asked.said)
     found = [steps.plan(one, host, options) for one in ids]
     return [_complete(plan, host, asked) for plan in found]
+
+
+def _may_enter(netns: str) -> None:
+    """What a namespace holds is unseen, not absent, where it may not be entered."""
+    from tablefull.fixes import rights
+
+    entering = (rights.Need("CAP_SYS_ADMIN", f"entering the network namespace {netns}"),)
+    if lacks := rights.lacking(entering):
+        raise KernelRefused(rights.told(lacks))
 
 
 def _complete(plan: HostPlan, host: Any, asked: Asked) -> HostPlan:
@@ -70,17 +81,11 @@ def _complete(plan: HostPlan, host: Any, asked: Asked) -> HostPlan:
 
 
 def _persisted(plan: HostPlan, host: Any) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    from importlib import import_module
+    from tablefull.fixes.persist import persistence
 
-    try:
-        persist = import_module("tablefull.fixes.persist")
-    except ImportError:
-        raise UsageError(
-            "--persist: this version cannot make a fix last; see tablefull explain persist-config"
-        ) from None
-    steps = tuple(msgspec.structs.replace(one, when="confirmed", persists=True) for one in persist.steps(plan, host))
-    warnings = getattr(persist, "warnings", None)
-    return steps, tuple(warnings(plan, host)) if warnings is not None else ()
+    found = persistence(plan, host)
+    steps = (msgspec.structs.replace(one, when="confirmed", persists=True) for one in found.steps)
+    return tuple(steps), found.told
 
 
 def _wanted(host: Any) -> list[str]:
