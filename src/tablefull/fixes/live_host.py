@@ -275,7 +275,9 @@ class LiveHost:
     @cached_property
     def unseen_rules(self) -> tuple[str, ...]:
         """Why rules that may be there were not seen; empty where all were listed."""
-        words = ("tables", "nft")
+        words: tuple[str, ...] = ("tables", "nft")
+        if at_least(self.kernel, 3, 13) is False:
+            words = ("tables",)  # nf_tables came with 3.13
         holes = [hole for hole in self.snapshot.holes if any(word in hole.what for word in words)]
         # A subsystem that is not loaded holds no rules.
         why = [f"{hole.what}: {hole.why}" for hole in holes if "is not loaded" not in hole.why]
