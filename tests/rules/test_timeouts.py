@@ -49,6 +49,16 @@ def test_no_comparison(text: str) -> None:
     assert fewer_sockets(Case(read_text(text))) is None
 
 
+def test_connections_that_go_on_without_an_answer_are_no_flood() -> None:
+    half = FULL + tcp(200, "SYN_SENT", left=100, mark="[UNREPLIED] ", assured="")
+    seen = "$ conntrack -S\ncpu=0 found=0 invalid={} insert=0 insert_failed=0 drop=9 early_drop=0 error=0 search_restart=0\n"
+    flood = fired(half + seen.format(3), "half-open-or-asymmetric")
+    going = fired(half + seen.format(600), "half-open-or-asymmetric")
+    assert going.confidence > 0.8 > flood.confidence
+    assert "600 packets were INVALID" in going.why
+    assert going.confidence > fired(half + seen.format(600), "syn-flood-or-ddos").confidence
+
+
 def test_churn_in_a_listing() -> None:
     one = fired(FULL + tcp(30, "TIME_WAIT") + tcp(10, "ESTABLISHED", left=431_000), "time-wait-churn")
     assert "30 of 40" in one.why

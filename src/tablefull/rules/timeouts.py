@@ -252,6 +252,11 @@ def one_direction_is_not_seen(case: Case) -> Iterator[Finding]:
     for _, table in case.compositions:
         if table.rows >= ENOUGH_ROWS and table.unreplied > LARGE_SHARE * table.rows:
             clues.add(0.6, f"{table.unreplied} of {table.rows} listed entries never saw a reply", table.first)
+            invalid = case.counters.get("invalid", 0)
+            if invalid >= table.unreplied and table.by_state.get("SYN_SENT", 0) > LARGE_SHARE * table.rows:
+                # A flood's first packets are valid; a connection goes on, and what follows an unseen SYN/ACK is not.
+                why = f"{invalid} packets were INVALID: connections went on whose answers were not seen here"
+                clues.add(0.6, why, *case.counter_origins[:1])
         waiting = (
             table.by_state.get("CLOSE_WAIT", 0) + table.by_state.get("FIN_WAIT", 0) + table.by_state.get("LAST_ACK", 0)
         )
