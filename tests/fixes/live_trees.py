@@ -209,7 +209,7 @@ def plant(root: Path, files: Mapping[str, str | None]) -> Path:
     for name, content in files.items():
         path = root / name
         if content is None:
-            path.unlink()
+            path.unlink(missing_ok=True)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
@@ -230,7 +230,7 @@ def host(
 
     A table that is there and has no rules given is printed empty.
     """
-    tree = TREES[name] | {"proc/sys/kernel/hostname": f"{hostname}\n"} | (files or {})
+    tree: dict[str, str | None] = {**TREES[name], "proc/sys/kernel/hostname": f"{hostname}\n", **(files or {})}
     plant(root, tree)
     printed: dict[str, str] = {}
     for family, tool in (("ip", "iptables"), ("ip6", "ip6tables")):

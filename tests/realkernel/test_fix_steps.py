@@ -437,17 +437,21 @@ def test_bridged_frames_are_tracked_and_then_are_not() -> None:
             pytest.skip("this kernel has no br_netfilter")
         tracked(host, "nft")
         before = state(host)
+
+        def entries() -> int:
+            return sum("dport=5353" in line for line in host.entries())  # IPv6 of the guests makes others
+
         assert asked_udp(one, other, 5353)
-        assert host.count() == 1
+        assert entries() == 1
         planned = made(host, "disable-bridge-nf")
         apply(host, planned)
         host.run("conntrack", "-F")
         assert asked_udp(one, other, 5353)
-        assert host.count() == 0
+        assert entries() == 0
         undo(host, planned)
         assert state(host) == before
         assert asked_udp(one, other, 5353)
-        assert host.count() == 1
+        assert entries() == 1
 
 
 @pytest.mark.parametrize("fix", ["raise-max", "raise-hashsize", "raise-expect-max"])
@@ -459,7 +463,7 @@ def test_what_is_the_hosts_is_refused_in_a_namespace_and_the_kernel_refuses_too(
     assert "first network namespace" in planned.refused
     name = {"raise-max": "max", "raise-hashsize": "buckets", "raise-expect-max": "expect_max"}[fix]
     path = Path(f"/proc/sys/net/netfilter/nf_conntrack_{name}")
-    with server.inside(), pytest.raises(OSError, match="Permission denied|not supported"):
+    with server.inside(), pytest.raises(OSError, match=r"Permission denied|not supported"):
         os.write(os.open(path, os.O_WRONLY), b"1000000\n")
     assert commanded(server, planned.steps[0].verify[0]) == 0 if planned.steps else True
     assert re.fullmatch(r"\d+", server.read(f"nf_conntrack_{name}"))

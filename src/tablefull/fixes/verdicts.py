@@ -135,7 +135,10 @@ def cut_off(walker: Walker, hook: str, packet: Packet, states: Sequence[str]) ->
             continue
         open_anyway = {id(one.rule) for one in bare if one.verdict == "accept"}
         for state in states:
-            for met in walker.walk(chain, packet, state):
+            met_now = walker.walk(chain, packet, state)
+            if state == NEW and all(met.verdict == "drop" for met in met_now):
+                break  # no connection begins, so no later packet of one is ESTABLISHED
+            for met in met_now:
                 if met.verdict == "accept" and met.rule is not None and id(met.rule) not in open_anyway:
                     return met.rule
                 if met.verdict == "accept" and met.rule is None:

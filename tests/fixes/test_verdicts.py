@@ -1,0 +1,123 @@
+"""Rulesets of distributions, and whether a service survives being exempted; judged by reading them (and, for the cases
+that are in tests/realkernel/test_fix_steps.py, by the kernel).
+"""
+
+import pytest
+
+from tablefull.facts.origin import Origin
+from tablefull.facts.ruleset import FwChain, FwRule
+from tablefull.fixes.rule_reading import ESTABLISHED, NEW, UNTRACKED, Packet
+from tablefull.fixes.verdicts import Walker, cut_off, hook_of
+
+SSH = Packet("ip", "tcp", dport=22)
+SSH_BACK = Packet("ip", "tcp", sport=22)
+DNS = Packet("ip", "udp", dport=53)
+AT = Origin("x", 1, "")
+
+
+def chain(
+    name: str, policy: str | None = "ACCEPT", table: str = "filter", tool: str = "iptables", **more: str
+) -> FwChain:
+    return FwChain(
+        origin=AT, tool=tool, family=more.pop("family", "ip"), table=table, chain=name, policy=policy, **more
+    )
+
+
+def rule(text: str, table: str = "filter", tool: str = "iptables", name: str = "", family: str = "ip") -> FwRule:
+    return FwRule(
+        origin=AT, tool=tool, family=family, table=table, chain=name or text.split()[1], text=text, target=None
+    )
+
+
+# The ruleset that CentOS 6 installs.
+CENTOS_6 = [
+    rule("-A INPUT -m state --state ESTABLISHED,RELATED -j ACCEPT"),
+    rule("-A INPUT -p icmp -j ACCEPT"),
+    rule("-A INPUT -i lo -j ACCEPT"),
+    rule("-A INPUT -p tcp -m state --state NEW -m tcp --dport 22 -j ACCEPT"),
+    rule("-A INPUT -j REJECT --reject-with icmp-host-prohibited"),
+]
+BASE = [chain("INPUT"), chain("FORWARD"), chain("OUTPUT")]
+
+
+def test_a_service_opened_by_state_new_would_be_cut_off() -> None:
+    assert cut_off(Walker(CENTOS_6, BASE), "input", SSH, (NEW, ESTABLISHED)) is CENTOS_6[3]
+
+
+def test_a_service_that_is_not_open_is_not_cut_off_by_anything() -> None:
+    assert cut_off(Walker(CENTOS_6, BASE), "input", DNS, (NEW,)) is None
+
+
+def test_answers_pass_where_the_policy_lets_them_out() -> None:
+    assert cut_off(Walker(CENTOS_6, BASE), "output", SSH_BACK, (ESTABLISHED,)) is None
+
+
+def test_answers_that_only_established_lets_out() -> None:
+    out = rule("-A OUTPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT")
+    walker = Walker([out], [chain("OUTPUT", "DROP")])
+    assert cut_off(walker, "output", SSH_BACK, (ESTABLISHED,)) is out
+
+
+def test_a_plain_accept_needs_no_state() -> None:
+    rules = [rule("-A INPUT -p udp -m udp --dport 53 -j ACCEPT"), *CENTOS_6]
+    assert cut_off(Walker(rules, BASE), "input", DNS, (NEW, ESTABLISHED)) is None
+
+
+def test_a_drop_of_all_that_is_not_established_is_named() -> None:
+    drop = rule("-A INPUT -m conntrack ! --ctstate NEW,ESTABLISHED -j DROP")
+    assert cut_off(Walker([drop], [chain("INPUT")]), "input", DNS, (NEW,)) is drop
+
+
+def test_chains_are_followed_and_returned_from() -> None:
+    rules = [
+        rule("-A INPUT -j ufw-before-input"),
+        rule("-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
+        rule("-A ufw-before-input -p tcp -j RETURN"),
+        rule("-A ufw-before-input -j DROP"),
+        rule("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT"),
+    ]
+    walker = Walker(rules, [chain("INPUT", "DROP"), chain("ufw-before-input", None)])
+    assert [met.verdict for met in walker.walk(walker.chains[0], SSH, UNTRACKED)] == ["accept"]
+    assert walker.walk(walker.chains[0], DNS, UNTRACKED)[-1].rule is rules[3]
+
+
+def test_a_jump_that_goes_in_circles_ends() -> None:
+    rules = [rule("-A INPUT -j a"), rule("-A a -j b"), rule("-A b -j a")]
+    walker = Walker(rules, [chain("INPUT", "DROP")])
+    assert walker.walk(walker.chains[0], SSH, NEW)[-1].verdict == "drop"
+
+
+NFT_INPUT = chain("input", "drop", "filter", "nft", hook="input", kind="filter", family="inet")
+
+
+@pytest.mark.parametrize(
+    ("texts", "cut"),
+    [
+        (["ct state established,related accept", "tcp dport 22 ct state new accept"], 1),
+        (["ct state established,related accept", "tcp dport 22 accept"], None),
+        (["ct state vmap { established : accept, related : accept, invalid : drop }", "tcp dport 22 accept"], None),
+        (["ct state { new, established } accept"], 0),
+    ],
+)
+def test_of_nft(texts: list[str], cut: int | None) -> None:
+    rules = [rule(text, tool="nft", name="input", family="inet") for text in texts]
+    found = cut_off(Walker(rules, [NFT_INPUT]), "input", SSH, (NEW, ESTABLISHED))
+    assert found is (None if cut is None else rules[cut])
+
+
+def test_nat_of_another_port_leaves_this_one_alone() -> None:
+    nat = [chain("PREROUTING", table="nat"), chain("POSTROUTING", table="nat"), chain("DOCKER", None, "nat")]
+    docker = rule("-A DOCKER -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80", "nat")
+    jump = rule("-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER", "nat")
+    masquerade = rule("-A POSTROUTING -s 172.17.0.0/16 -o eth0 -j MASQUERADE", "nat")
+    walker = Walker([jump, docker, masquerade], nat)
+    assert walker.nat(("prerouting",), SSH) is None
+    assert walker.nat(("prerouting",), Packet("ip", "tcp", dport=8080)) is docker
+    assert walker.nat(("postrouting",), SSH) is masquerade
+    assert walker.nat(("prerouting",), Packet("ip6", "tcp", dport=8080)) is None
+
+
+def test_hooks() -> None:
+    assert hook_of(chain("INPUT")) == "input"
+    assert hook_of(chain("ufw-before-input", None)) is None
+    assert hook_of(NFT_INPUT) == "input"
