@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -87,3 +88,31 @@ def test_without_rights_it_says_what_it_did_not_see() -> None:
         assert "not known for IPv4 and IPv6" in done.stdout
         assert "run it as root" in " ".join(done.stdout.split())
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.realkernel
+def test_watching_names_the_command_that_turns_it_on(program: Callable[[str], str]) -> None:
+    for name in ("nft", "iptables-legacy"):
+        program(name)
+    with table_space() as space:
+        call = [sys.executable, "-m", "tablefull", "why", "--watch", "--netns", space.name, "--format", "json"]
+        held = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert held.stdout is not None
+        assert held.stderr is not None
+        while "Ctrl-C" not in held.stderr.readline():
+            assert held.poll() is None
+        space.run("iptables-legacy", "-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE")
+        first = json.loads(held.stdout.readline())
+        space.run("nft", "-f", "-", text="add table ip6 t; add chain ip6 t c; add rule ip6 t c ct state new\n")
+        second = json.loads(held.stdout.readline())
+        space.run("nft", "delete", "table", "ip6", "t")
+        third = json.loads(held.stdout.readline())
+        held.send_signal(signal.SIGTERM)
+        assert held.wait(30) == 1
+        held.stdout.close()
+        held.stderr.close()
+    assert (first["event"], first["families"], first["after"]) == ("turned", ["IPv4"], "yes")
+    assert [one["name"] for one in first["by"]] == ["iptables-legacy"]
+    assert (second["families"], second["after"]) == (["IPv6"], "yes")
+    assert [one["name"] for one in second["by"]] == ["nft"]
+    assert (third["families"], third["after"]) == (["IPv6"], "no")

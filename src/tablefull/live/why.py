@@ -109,6 +109,14 @@ class Looker:
             artefacts, holes = netns.inside(self.proc, space, look, until, self.clock)
         return self._judge(space, path, artefacts, holes, booted)
 
+    def refresh(self) -> None:
+        """What the kernel has loaded may have changed."""
+        self.have = parts.Parts(self.proc)
+
+    def address(self, space: Namespace | None) -> tuple[str | None, int | None]:
+        """By which path a namespace is entered (None: it is this one), and its number."""
+        return (None if space is None else netns.path_of(self.proc, space)), self._inode(space)
+
     def _gather(self, looker: collect.Collector) -> netns.Answer:
         for name in ("proc/modules", "proc/version", COUNT, *_NAMES.values()):
             looker.file(name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tablefull.errors import EXIT_BLIND, EXIT_FINE, UsageError
+from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, UsageError
 from tablefull.facts.origin import Hole
 from tablefull.live.proc import Proc
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tablefull.rules.holds import Hold
 
 FORMS = ("text", "json")
+EVERY_S = 10.0
 
 
 @click.command(
@@ -39,7 +40,14 @@ away at the other end; its entry, where there is one, is looked up and deleted. 
 with the process, however that ends.
 
 \b
-Exit codes: 0 answered (active or not), 3 not enough could be seen to tell."""
+--watch hears nftables' own notifications in the namespaces watched, and iptables-legacy by the
+tracepoint sys_enter_setsockopt; it looks at all of it every ten seconds besides, and says what
+this kernel does not let it hear. With --format json each event is one object on a line.
+
+\b
+Exit codes: 0 answered (active or not), 3 not enough could be seen to tell;
+of --watch: 0 nothing was turned on, 1 tracking was turned on meanwhile,
+3 it could not be told."""
 )
 @click.argument("evidence", nargs=-1, metavar="[PATH]...")
 @click.option("--netns", "space", metavar="NAME|PID|all", help="Another network namespace; all: every one.")
@@ -65,9 +73,9 @@ def why(
     from tablefull.live.why import Looker
 
     looker = Looker(Proc())
-    chosen, holes = _chosen(looker, space)
     if watched:
-        return _watch(looker, chosen, seconds, form)
+        return _watch(looker, space, seconds, form)
+    chosen, holes = _chosen(looker, space)
     answer = looker.why(chosen)
     answer.holes += holes
     proofs: dict[str, list[Proof]] = {}
@@ -141,5 +149,31 @@ def _told(answer: "Why") -> bool:
     )
 
 
-def _watch(looker: "Looker", chosen: "list[Namespace | None]", seconds: float | None, form: str) -> int:
-    raise UsageError("--watch is not there yet")
+def _watch(looker: "Looker", name: str | None, seconds: float | None, form: str) -> int:
+    """Until a signal or the end of ``seconds``; 1 where tracking was turned on meanwhile."""
+    import time
+    from threading import Event
+
+    from tablefull.live.rule_news import RuleWatch
+    from tablefull.views import why_watch
+    from tablefull.views.output import emit, say
+    from tablefull.views.signals import caught
+    from tablefull.views.terminal import Page, wants_colour, width_of
+    from tablefull.watch.tracking import TrackingWatch
+
+    width, coloured = width_of(sys.stdout), wants_colour(sys.stdout)
+    stop = Event()
+    with caught(stop.set), RuleWatch(looker.proc) as heard:
+        chosen, holes = _chosen(looker, name)
+        heard.holes += holes
+        find = (lambda: _chosen(looker, "all")[0]) if name == "all" else None
+        tell = why_watch.teller(form, width, coloured, emit)
+        held = TrackingWatch(looker, chosen, heard, tell, time.monotonic, find)
+        page = Page(width)
+        why_watch.begin(page, held.spaces(), heard, EVERY_S)
+        if form == "json":
+            say(page.plain().rstrip("\n"))
+        else:
+            emit(page.coloured() if coloured else page.plain())
+        held.run(EVERY_S, stop, None if seconds is None else time.monotonic() + seconds)
+        return EXIT_FINDING if held.turned_on else EXIT_BLIND if held.blind() else EXIT_FINE

@@ -51,12 +51,12 @@ def render(answer: Why, width: int, proofs: "dict[str, list[Proof]] | None" = No
     return page
 
 
-def _parts(space: Space) -> str:
+def active(space: Space) -> str:
     """``ON for IPv4 and IPv6, off for bridge``."""
     by_state: dict[str, list[str]] = {}
     for verdict in space.verdicts:
         by_state.setdefault(verdict.state, []).append(verdict.family)
-    parts = [f"{_WORD[state]} for {_listed(by_state[state])}" for state in _STATES if state in by_state]
+    parts = [f"{_WORD[state]} for {listed(by_state[state])}" for state in _STATES if state in by_state]
     return ", ".join(parts) or "not known"
 
 
@@ -72,7 +72,7 @@ def _entries(space: Space) -> str:
 def _answer(page: Page, space: Space) -> None:
     """``Connection tracking is ON for IPv4, off for IPv6 (12 entries now).`` and what that means."""
     subject = "Connection tracking" + ("" if space.path is None else f" in {space.key}")
-    page.text(f"{subject} is {_parts(space)}{_entries(space)}.", _style(space), indent=0)
+    page.text(f"{subject} is {active(space)}{_entries(space)}.", _style(space), indent=0)
     if space.who:
         page.text(f"{space.key}: {space.who}", "dim")
     for verdict in space.verdicts:
@@ -82,7 +82,7 @@ def _answer(page: Page, space: Space) -> None:
     asking = [one for one in space.holds if one.asks]
     if on and asking:
         reasons = "the reason below is" if len(asking) == 1 else f"one of the {len(asking)} reasons below is"
-        page.text(f"Every {_listed(on, 'or')} connection here takes an entry as long as {reasons} there.")
+        page.text(f"Every {listed(on, 'or')} connection here takes an entry as long as {reasons} there.")
 
 
 def _answers(page: Page, spaces: Sequence[Space]) -> None:
@@ -95,7 +95,7 @@ def _answers(page: Page, spaces: Sequence[Space]) -> None:
     for space in spaces:
         lead = harmless(space.key)
         page.text(
-            f"{_parts(space)}{_entries(space)}" + (f"  {space.who}" if space.who else ""),
+            f"{active(space)}{_entries(space)}" + (f"  {space.who}" if space.who else ""),
             _style(space),
             lead=lead + " " * (wide - columns(lead) + 2),
         )
@@ -113,7 +113,8 @@ def _named(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
-def _listed(words: Sequence[str], last: str = "and") -> str:
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """``a, b and c``."""
     return f" {last} ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else "".join(words)
 
 
@@ -167,7 +168,7 @@ def _taking(page: Page, alike: Sequence[Space], several: bool) -> None:
 def _hold(page: Page, one: Hold, lead: str) -> None:
     many = f": {one.rules} rules" if one.rules > 1 else ""
     owner = f" of {one.owner}" if one.owner else ""
-    page.text(f"{_capital(one.what)}{owner}, for {_listed(one.families)}{many}", "strong", lead=lead)
+    page.text(f"{_capital(one.what)}{owner}, for {listed(one.families)}{many}", "strong", lead=lead)
     hang = 2 + columns(lead)
     for text in one.shown or [_cited(origin) for origin in one.evidence]:
         page.text(shortened(text), "evidence", indent=hang, lead="| ", lead_style="dim")
