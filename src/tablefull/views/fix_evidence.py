@@ -21,7 +21,7 @@ def show(paths: tuple[str, ...], form: str, output: str | None) -> int:
     from tablefull.views.commands_diagnose import read_evidence
 
     found = diagnose(read_evidence(paths).snapshot)
-    if not found.fixes:
+    if not any(plan.id != "none" for plan in found.fixes):
         say(f"tablefull: nothing to fix in {' and '.join(map(harmless, paths))}: {found.headline}")
         return EXIT_FINE if found.full.state == "no" else EXIT_BLIND
     if form == "json":

@@ -14,7 +14,6 @@ from tablefull.views.fix_text import SCOPE, predicted
 from tablefull.views.terminal import harmless
 
 _SCRIPT = r"""
-undo=''
 say() { printf '%s\n' "$*" >&2; }
 stop() { say "tablefull: $*"; exit 4; }
 same() { [ "$(tr -s '[:space:]' ' ' <"$1" | sed 's/ $//')" = "$2" ]; }
@@ -166,7 +165,7 @@ def _tasks(step: Step, act: Act, prefix: list[str]) -> list[dict[str, object]]:
             }
         ]
     if isinstance(act, OwnFile):
-        copy = {"dest": act.path, "content": untemplated(act.after), "mode": f"{act.mode:04o}"}
+        copy = {"dest": untemplated(act.path), "content": untemplated(act.after), "mode": f"{act.mode:04o}"}
         return [{"name": name, "ansible.builtin.copy": copy | {"force": act.before is not None}}]
     if isinstance(act, Commanded):
         tasks: list[dict[str, object]] = []
@@ -176,7 +175,12 @@ def _tasks(step: Step, act: Act, prefix: list[str]) -> list[dict[str, object]]:
                 task["stdin"] = untemplated(command.stdin)
             tasks.append({"name": _raw(f"{step.title}: {act.what}"), "ansible.builtin.command": task})
         return tasks
-    return [{"name": name, "ansible.builtin.command": {"argv": shlex.split(_flush(act, prefix))}}]
+    return [
+        {
+            "name": name,
+            "ansible.builtin.command": {"argv": [untemplated(word) for word in shlex.split(_flush(act, prefix))]},
+        }
+    ]
 
 
 def markdown(plans: Sequence[HostPlan]) -> str:
@@ -197,7 +201,7 @@ def markdown(plans: Sequence[HostPlan]) -> str:
             prefix = _prefix(plan, step)
             parts.append(fenced((harmless(line) for act in step.acts for line in _markdown_lines(act, prefix)), "sh"))
             if step.verify:
-                parts += ["See that it worked:", fenced((shlex.join(one.argv) for one in step.verify), "sh")]
+                parts += ["See that it worked:", fenced((harmless(shlex.join(one.argv)) for one in step.verify), "sh")]
         if plan.told:
             parts.append("\n".join(f"- {inline(line)}" for line in plan.told))
     return "\n\n".join(parts) + "\n"

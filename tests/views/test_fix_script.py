@@ -1,0 +1,144 @@
+"""Plans handed over: scripts that are run by shells, playbooks that are read back, pages for a ticket."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+from fix_plans import EVIL, PLAN, hostile
+
+from tablefull.fixes.act import HostPlan, OwnFile, SetValue
+from tablefull.views import fix_script
+
+SHELLS = [one for one in ("dash", "bash", "busybox") if shutil.which(one)]
+
+
+def shell_words(name: str) -> list[str]:
+    return [name, "sh"] if name == "busybox" else [name]
+
+
+def with_acts(*acts: SetValue | OwnFile) -> HostPlan:
+    step = msgspec.structs.replace(PLAN.steps[0], acts=acts, verify=())
+    return msgspec.structs.replace(PLAN, steps=(step,), told=())
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_script_checks_then_writes_and_says_what_it_did(name: str, tmp_path: Path) -> None:
+    value, file = tmp_path / "value", tmp_path / "made/file"
+    value.write_text("4096\t87380\n")
+    script = fix_script.shell(
+        [with_acts(SetValue(str(value), "4096 87380", "1 2"), OwnFile(str(file), "a = 'b'\n$(id)\n", mode=0o600))]
+    )
+    done = subprocess.run(shell_words(name), input=script, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert value.read_text() == "1 2\n"
+    assert file.read_text() == "a = 'b'\n$(id)\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_script_stops_where_something_moved(name: str, tmp_path: Path) -> None:
+    value, file = tmp_path / "value", tmp_path / "file"
+    value.write_text("7\n")
+    done = subprocess.run(
+        shell_words(name), input=fix_script.shell([with_acts(SetValue(str(value), "1", "2"))]), text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert "reads 7, and was 1" in done.stderr
+    assert value.read_text() == "7\n"
+    file.write_text("mine\n")
+    done = subprocess.run(
+        shell_words(name), input=fix_script.shell([with_acts(OwnFile(str(file), "ours\n"))]), text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert file.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_no_text_of_a_stranger_is_run(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "value"
+    path.write_text(EVIL + "\n")
+    script = fix_script.shell([hostile(str(path))])
+    subprocess.run([*shell_words(name), "-n"], input=script, text=True, check=True)
+    before = set(Path("/tmp").iterdir())
+    subprocess.run(shell_words(name), input=script, text=True, capture_output=True, check=False, cwd=tmp_path)
+    assert not Path("/tmp/owned").exists()
+    assert Path("/tmp/owned") not in set(Path("/tmp").iterdir()) - before
+    for line in script.splitlines():
+        assert "\x1b" not in line or not line.startswith("#")
+
+
+def test_a_comment_has_no_second_line() -> None:
+    script = fix_script.shell([hostile()])
+    assert "\nlines" not in script
+    assert "# to know: two\n# lines" in script
+
+
+def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("needs shellcheck (scripts/test-packages names its package)")
+    script = tmp_path / "fix.sh"
+    script.write_text(fix_script.shell([PLAN]))
+    done = subprocess.run(["shellcheck", "-s", "sh", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_namespace_is_entered_without_a_shell_of_ours() -> None:
+    plan = msgspec.structs.replace(PLAN, netns="web;reboot")
+    script = fix_script.shell([plan])
+    assert "ip netns exec 'web;reboot' nft -f -" in script
+    assert "nsenter --net=/proc/77/ns/net --" in fix_script.shell([msgspec.structs.replace(PLAN, netns="77")])
+
+
+def playbook(text: str) -> list[dict[str, object]]:
+    """As YAML reads it: comments aside it is JSON, which is YAML."""
+    assert text.startswith("---\n")
+    body = "\n".join(line for line in text.split("\n")[1:] if not line.startswith("#"))
+    found: list[dict[str, object]] = json.loads(body)
+    return found
+
+
+def strings(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return strings(list(value.values()))
+    return [one for each in value for one in strings(each)] if isinstance(value, list) else [str(value)]
+
+
+def test_a_playbook_has_a_task_for_every_act() -> None:
+    (play,) = playbook(fix_script.ansible([PLAN]))
+    assert play["hosts"] == "web1"
+    assert play["become"] is True
+    tasks = play["tasks"]
+    assert isinstance(tasks, list)
+    kinds = [next(key for key in task if key.startswith("ansible.")) for task in tasks]
+    assert kinds == ["ansible.builtin.command"] * 3 + ["ansible.builtin.copy"]
+    assert tasks[1]["ansible.builtin.command"] == {"argv": ["nft", "-f", "-"], "stdin": "add table inet t\n"}
+
+
+def test_no_text_of_a_stranger_is_a_template() -> None:
+    import jinja2
+
+    text = fix_script.ansible([hostile()])
+    assert all(character.isprintable() or character == "\n" for character in text)
+    (play,) = playbook(text)
+    template = jinja2.Environment(keep_trailing_newline=True)
+    for said in strings(play):
+        assert "49" not in template.from_string(said).render()
+    tasks = play["tasks"]
+    assert isinstance(tasks, list)
+    copied = next(task for task in tasks if "ansible.builtin.copy" in task)["ansible.builtin.copy"]
+    assert template.from_string(copied["content"]).render() == EVIL
+
+
+def test_a_page_for_a_ticket() -> None:
+    text = fix_script.markdown([PLAN])
+    assert "## raise-max on web1" in text
+    assert "printf '%s\\n' 262144 >/proc/sys/net/netfilter/nf_conntrack_max" in text
+    evil = fix_script.markdown([hostile()])
+    assert "\x1b" not in evil
+    assert "<b>" not in re.sub(r"```.*?```", "", evil, flags=re.DOTALL)
