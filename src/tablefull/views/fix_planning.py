@@ -34,7 +34,7 @@ def plans(asked: Asked) -> list[HostPlan]:
     """The plans for this host; empty where it shows nothing to fix."""
     if asked.said["from_file"]:
         return _from_file(str(asked.said["from_file"]), asked)
-    from tablefull.fixes import steps
+    from tablefull.fixes import predict, steps
     from tablefull.fixes.live_host import LiveHost
 
     netns = asked.said["netns"]
@@ -42,9 +42,13 @@ def plans(asked: Asked) -> list[HostPlan]:
     if netns is not None:
         _may_enter(netns)
     host = LiveHost(netns=netns)
+    watched = predict.Watched(host)
     ids = asked.ids or tuple(_wanted(host))
     options = _options(asked.said)
     found = [steps.plan(one, host, options) for one in ids]
+    if any(plan.steps for plan in found):
+        table = watched.table()
+        found = [predict.with_effects(plan, host, table) for plan in found]
     return [_complete(plan, host, asked) for plan in found]
 
 
@@ -58,10 +62,8 @@ def _may_enter(netns: str) -> None:
 
 
 def _complete(plan: HostPlan, host: Any, asked: Asked) -> HostPlan:
-    from tablefull.fixes import boot_undo, predict
+    from tablefull.fixes import boot_undo
 
-    if plan.steps:
-        plan = predict.with_effects(plan, host)
     own = plan.steps
     held: tuple[Step, ...] = ()
     told = plan.told

@@ -91,7 +91,7 @@ def predicted(effect: Predicted) -> str:
     if effect.entries_after is not None:
         was = f"{effect.entries_before:,} → " if effect.entries_before is not None else ""
         said.append(f"entries {was}{effect.entries_after:,}")
-    if effect.refused_per_s_after is not None:
+    if effect.refused_per_s_after is not None and (effect.refused_per_s_before, effect.refused_per_s_after) != (0, 0):
         before = effect.refused_per_s_before
         was = f"{before:,.1f} → " if before is not None else ""
         said.append(f"packets refused {was}{effect.refused_per_s_after:,.1f} a second")
