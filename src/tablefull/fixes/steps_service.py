@@ -72,7 +72,7 @@ def disable_firewall(host: LiveHost, options: Options) -> HostPlan:
         undo="the service is enabled and started again, and loads its own files; rules that others added by hand or by "
         "program (fail2ban, docker) come back only when those do",
         predicted=Predicted(how="the rules in force", protection_lost=lost[:20]) if lost else None,
-        persists=False,
+        persists=True,
     )
     return HostPlan(
         fix=FIX, host=host.name, netns=host.netns, title=title, steps=(step,), needs=("root",),
