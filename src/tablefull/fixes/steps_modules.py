@@ -28,6 +28,7 @@ SERVICES = {
 _DEFRAG = ("nf_defrag_ipv4", "nf_defrag_ipv6")
 _OF_NETFILTER = ("nf_", "xt_", "nft_", "ipt_", "ip6t_", "iptable_", "ip6table_", "nfnetlink_", "ip_nat", "ip_conntrack")
 _NAME = re.compile(r"[A-Za-z0-9_]{1,60}", re.ASCII)
+_HELD = "held by what is no module"
 PREVENTION = "/etc/modprobe.d/tablefull-no-tracking.conf"
 # The modules that a table, a rule or a program asks for by name, and that pull the rest in.
 DOORS = (
@@ -53,8 +54,10 @@ def unload_modules(host: LiveHost, options: Options) -> HostPlan:
         return refused(host, FIX, title, f"{core} is not loaded here: nothing to unload")
     order = leaving(graph, core)
     users = users_of(host, graph, order)
-    if users:
-        return refused(host, FIX, title, f"it is in use: {users[0]}", *users[1:30])
+    only_held = len(users) == 1 and users[0].startswith(_HELD)
+    if users and not (only_held and options.i_know):
+        hint = " (--i-know tries it: the kernel refuses what is in use)" if only_held else ""
+        return refused(host, FIX, title, f"it is in use: {users[0]}{hint}", *users[1:30])
     if any(graph[name].references is None for name in order):
         return refused(host, FIX, title, "this kernel cannot unload modules")
     acts = tuple(_unload(host, name, core) for name in order)
@@ -91,13 +94,9 @@ def leaving(graph: dict[str, Loaded], core: str) -> tuple[str, ...]:
     order = list(module_graph.above(graph, (core,)))
     for name in _DEFRAG:
         held = graph.get(name)
-        if held is not None and set(held.holders) <= set(order) and not _beyond(held):
+        if held is not None and set(held.holders) <= set(order) and held.others == 0:
             order.append(name)
     return tuple(name for name in order if _NAME.fullmatch(name))
-
-
-def _beyond(one: Loaded) -> bool:
-    return one.others is None or one.others > 0
 
 
 def users_of(host: LiveHost, graph: dict[str, Loaded], order: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,19 +116,27 @@ def users_of(host: LiveHost, graph: dict[str, Loaded], order: tuple[str, ...]) -
         ]
         if asking:
             where = "here" if namespace is host.machine else f"in the network namespace {namespace.name[:80]!a}"
-            found.append(f"{len(asking)} rules {where}, the first: {quoted(asking[0])}")
+            found.append(f"rules {where} ({len(asking)}), the first: {quoted(asking[0])}")
     blind = [f"{hole.what}: {hole.why}" for hole in host.namespaces()[1]]
     blind += list(host.unseen_rules)
     if blind:
         found.append(f"who else uses it could not be seen: {'; '.join(dict.fromkeys(blind))[:400]}")
-    held = [f"{name} by {graph[name].others}" for name in order if graph[name].others]
+    held = [f"{name} by {more}" for name in order if (more := unexplained(host, graph, name)) > 0]
     if held and not found:
-        found.append(
-            f"held by what is no module (a rule, a socket, a program that listens to events): {', '.join(held)}"
-        )
+        found.append(f"{_HELD} (a rule, a socket, a program that listens to events): {', '.join(held)}")
     elif held:
         found.append(f"references that no module explains: {', '.join(held)}")
     return tuple(found)
+
+
+def unexplained(host: LiveHost, graph: dict[str, Loaded], name: str) -> int:
+    """References of a module that no loaded module explains."""
+    others = graph[name].others or 0
+    # nf_nat_init takes the IPv4 tracker by nf_ct_l3proto_find_get, beside the symbols that make it a holder
+    # [nf_nat_core.c of 2.6.22 to 3.6]: one more, which goes with nf_nat.
+    if name == "nf_conntrack_ipv4" and "nf_nat" in graph and identity.at_least(host.kernel, 3, 7) is False:
+        others -= 1
+    return max(0, others)
 
 
 def _in_a_table_that_leaves(rule: FwRule) -> bool:
