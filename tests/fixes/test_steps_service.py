@@ -111,3 +111,15 @@ def test_enabled_by_links(tmp_path) -> None:
     one = host(tmp_path, "debian-12")
     assert enabled("nftables", one.proc)
     assert not enabled("firewalld", one.proc)
+
+
+def test_iptables_persistent_before_systemd(tmp_path) -> None:
+    files = {
+        "etc/iptables/rules.v4": "*filter\nCOMMIT\n",
+        "etc/init.d/iptables-persistent": "#!/bin/sh\n",
+        "etc/rcS.d/S37iptables-persistent": "",
+    }
+    (act,) = disable_firewall(host(tmp_path, "ubuntu-12.04", files=files), NONE).steps[0].acts
+    assert isinstance(act, Commanded)
+    assert act.do[0].argv == ("/etc/init.d/iptables-persistent", "flush")
+    assert act.done.argv == ("test", "!", "-e", "/etc/rcS.d/S37iptables-persistent")

@@ -93,3 +93,8 @@ def test_expectations(tmp_path) -> None:
 def test_a_plan_survives_a_journal(tmp_path, tree: str) -> None:
     plan = raise_max(host(tmp_path, tree), NONE)
     assert msgspec.json.decode(msgspec.json.encode(plan), type=type(plan)) == plan
+
+
+def test_no_limit_is_none_to_raise(tmp_path) -> None:
+    one = host(tmp_path, "debian-12", files={"proc/sys/net/netfilter/nf_conntrack_max": "0\n"})
+    assert "there is no limit" in raise_max(one, Options(limit=1 << 20)).refused

@@ -6,7 +6,7 @@ import pytest
 
 from tablefull.facts.origin import Origin
 from tablefull.facts.ruleset import FwChain, FwRule
-from tablefull.fixes.rule_reading import ESTABLISHED, NEW, UNTRACKED, Packet
+from tablefull.fixes.rule_reading import NEW, UNTRACKED, Packet
 from tablefull.fixes.verdicts import Walker, cut_off, hook_of
 
 SSH = Packet("ip", "tcp", dport=22)
@@ -41,31 +41,31 @@ BASE = [chain("INPUT"), chain("FORWARD"), chain("OUTPUT")]
 
 
 def test_a_service_opened_by_state_new_would_be_cut_off() -> None:
-    assert cut_off(Walker(CENTOS_6, BASE), "input", SSH, (NEW, ESTABLISHED)) is CENTOS_6[3]
+    assert cut_off(Walker(CENTOS_6, BASE), "input", SSH, begins=True) is CENTOS_6[3]
 
 
 def test_a_service_that_is_not_open_is_not_cut_off_by_anything() -> None:
-    assert cut_off(Walker(CENTOS_6, BASE), "input", DNS, (NEW,)) is None
+    assert cut_off(Walker(CENTOS_6, BASE), "input", DNS, begins=True) is None
 
 
 def test_answers_pass_where_the_policy_lets_them_out() -> None:
-    assert cut_off(Walker(CENTOS_6, BASE), "output", SSH_BACK, (ESTABLISHED,)) is None
+    assert cut_off(Walker(CENTOS_6, BASE), "output", SSH_BACK, begins=False) is None
 
 
 def test_answers_that_only_established_lets_out() -> None:
     out = rule("-A OUTPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT")
     walker = Walker([out], [chain("OUTPUT", "DROP")])
-    assert cut_off(walker, "output", SSH_BACK, (ESTABLISHED,)) is out
+    assert cut_off(walker, "output", SSH_BACK, begins=False) is out
 
 
 def test_a_plain_accept_needs_no_state() -> None:
     rules = [rule("-A INPUT -p udp -m udp --dport 53 -j ACCEPT"), *CENTOS_6]
-    assert cut_off(Walker(rules, BASE), "input", DNS, (NEW, ESTABLISHED)) is None
+    assert cut_off(Walker(rules, BASE), "input", DNS, begins=True) is None
 
 
 def test_a_drop_of_all_that_is_not_established_is_named() -> None:
     drop = rule("-A INPUT -m conntrack ! --ctstate NEW,ESTABLISHED -j DROP")
-    assert cut_off(Walker([drop], [chain("INPUT")]), "input", DNS, (NEW,)) is drop
+    assert cut_off(Walker([drop], [chain("INPUT")]), "input", DNS, begins=True) is drop
 
 
 def test_chains_are_followed_and_returned_from() -> None:
@@ -101,7 +101,7 @@ NFT_INPUT = chain("input", "drop", "filter", "nft", hook="input", kind="filter",
 )
 def test_of_nft(texts: list[str], cut: int | None) -> None:
     rules = [rule(text, tool="nft", name="input", family="inet") for text in texts]
-    found = cut_off(Walker(rules, [NFT_INPUT]), "input", SSH, (NEW, ESTABLISHED))
+    found = cut_off(Walker(rules, [NFT_INPUT]), "input", SSH, begins=True)
     assert found is (None if cut is None else rules[cut])
 
 
@@ -121,3 +121,39 @@ def test_hooks() -> None:
     assert hook_of(chain("INPUT")) == "input"
     assert hook_of(chain("ufw-before-input", None)) is None
     assert hook_of(NFT_INPUT) == "input"
+
+
+def test_a_port_opened_on_one_interface_stays_open() -> None:
+    """What lets the first packet in has no state, so it lets every packet in that looks like it."""
+    rules = [
+        rule("-A INPUT -m state --state ESTABLISHED,RELATED -j ACCEPT"),
+        rule("-A INPUT -i eth0 -p udp -m udp --dport 53 -j ACCEPT"),
+        rule("-A INPUT -j DROP"),
+    ]
+    assert cut_off(Walker(rules, BASE), "input", DNS, begins=True) is None
+    back = [
+        rule("-A OUTPUT -m state --state ESTABLISHED -j ACCEPT"),
+        rule("-A OUTPUT -o lo -j ACCEPT"),
+        rule("-A OUTPUT -o eth0 -p tcp -m tcp --sport 22 -j ACCEPT"),
+        rule("-A OUTPUT -j DROP"),
+    ]
+    assert cut_off(Walker(back, BASE), "output", SSH_BACK, begins=False) is None
+    assert cut_off(Walker([*back[:2], back[3]], BASE), "output", SSH_BACK, begins=False) is back[0]
+
+
+def test_the_zones_of_firewalld_open_ports_to_untracked_packets_too() -> None:
+    """As firewalld 1.x writes its table: the zone is reached by the interface, and its accepts name no state."""
+    texts = [
+        ("filter_INPUT", "ct state { established, related } accept"),
+        ("filter_INPUT", 'iifname "lo" accept'),
+        ("filter_INPUT", "ct state invalid drop"),
+        ("filter_INPUT", 'iifname "eth0" goto filter_IN_public'),
+        ("filter_INPUT", "reject with icmpx admin-prohibited"),
+        ("filter_IN_public", "tcp dport 22 accept"),
+        ("filter_IN_public", "tcp dport 2222 ct state { new } accept"),
+    ]
+    rules = [rule(text, "firewalld", "nft", name, "inet") for name, text in texts]
+    base = chain("filter_INPUT", "accept", "firewalld", "nft", hook="input", kind="filter", family="inet")
+    walker = Walker(rules, [base])
+    assert cut_off(walker, "input", SSH, begins=True) is None
+    assert cut_off(walker, "input", Packet("ip", "tcp", dport=2222), begins=True) is rules[-1]

@@ -23,7 +23,7 @@ from tablefull.fixes.plan import Situation
 from tablefull.kernel import sysctls, vendors
 from tablefull.kernel.identity import KernelVersion, at_least, parse_release
 from tablefull.live import netns as spaces_of
-from tablefull.live import parts
+from tablefull.live import parts, reached
 from tablefull.live.netlink import in_namespace
 from tablefull.live.proc import Proc
 from tablefull.live.programs import FOLDERS, Run
@@ -31,7 +31,6 @@ from tablefull.wire.ctnetlink import Row
 
 SAMPLE = 5000
 MOST_PROCESSES = 20_000
-_SIOCGIFMTU = 0x8921  # include/uapi/linux/sockios.h
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -293,45 +292,19 @@ class LiveHost:
     @cached_property
     def sessions(self) -> frozenset[str]:
         """Addresses that have an open connection to port 22 here: whoever types this may be one of them."""
-        found: set[str] = set()
-        for name in ("tcp", "tcp6"):
-            for line in self._net(name).splitlines()[1:]:
-                words = line.split()
-                # local and remote as hexadecimal address:port, 01 is ESTABLISHED [include/net/tcp_states.h]
-                if len(words) > 3 and words[3] == "01" and words[1].endswith(":0016"):
-                    peer = _peer(words[2].partition(":")[0])
-                    if peer is not None:
-                        found.add(peer)
-        return frozenset(found)
+        return frozenset(one for name in ("tcp", "tcp6") for one in reached.sessions(self._net(name)))
 
     @cached_property
     def route_mtu(self) -> int | None:
         """The MTU of the interface of the default route, else of the one interface there is beside loopback."""
-        routes = [line.split() for line in self._net("route").splitlines()[1:]]
-        names = [words[0] for words in routes if len(words) > 7 and words[1] == "00000000" and words[7] == "00000000"]
-        if not names:
-            devices = [line.partition(":")[0].strip() for line in self._net("dev").splitlines()[2:]]
-            names = [name for name in devices if name != "lo"]
-        known = [mtu for name in names if (mtu := self._mtu(name)) is not None]
+        names = reached.interfaces(self._net("route"), self._net("dev"))
+        if self.here:
+            found = in_namespace(self.space, lambda: [reached.mtu(name) for name in names])
+        else:
+            plain = [name for name in names if "/" not in name and ".." not in name]
+            found = [self.number(f"/sys/class/net/{name}/mtu") for name in plain]
+        known = [mtu for mtu in found if mtu is not None]
         return min(known) if known else None
-
-    def _mtu(self, name: str) -> int | None:
-        if not self.here:
-            return self.number(f"/sys/class/net/{name}/mtu") if "/" not in name and ".." not in name else None
-        # /sys shows the interfaces of the namespace in which it was mounted, so the socket is asked.
-        import fcntl
-        import socket
-        import struct
-
-        def ask() -> int | None:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-                try:
-                    answer = fcntl.ioctl(sock, _SIOCGIFMTU, struct.pack("16sI12x", name.encode()[:15], 0))
-                except OSError:
-                    return None
-                return int(struct.unpack("16sI12x", answer)[1])
-
-        return in_namespace(self.space, ask)
 
     @cached_property
     def running(self) -> frozenset[str]:
@@ -498,22 +471,6 @@ class LiveHost:
             return None if first is None else self._inode == first
         own = spaces_of.inode_of(self.proc, "proc/self/ns/net")
         return None if first is None or own is None else own == first
-
-
-def _peer(text: str) -> str | None:
-    """An address as /proc/net/tcp prints it: 32-bit words in the machine's order, here little-endian."""
-    import ipaddress
-
-    try:
-        packed = bytes.fromhex(text)
-    except ValueError:
-        return None
-    if len(packed) not in (4, 16):
-        return None
-    words = b"".join(packed[begin : begin + 4][::-1] for begin in range(0, len(packed), 4))
-    address = ipaddress.ip_address(words)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
 
 
 def places(name: str) -> tuple[str, ...]:

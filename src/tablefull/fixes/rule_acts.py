@@ -207,6 +207,10 @@ def leftovers(host: LiveHost, acts: tuple[Commanded, ...]) -> tuple[str, ...]:
                 table, family = command.argv[2], command.argv[3].rpartition("/")[2].partition("_")[0]
                 if f"{family} {table}" not in host.legacy_tables:
                     made.append(f"{family} {table}")
+        if act.done.argv[0] in ("iptables", "ip6tables") and not any(one.argv[0] == "grep" for one in act.first):
+            family, table = "ip6" if act.done.argv[0] == "ip6tables" else "ip", act.done.argv[2]
+            if not any((one.tool, one.family, one.table) == ("nft", family, table) for one in host.chains):
+                made.append(f"{family} {table}")
     if not made:
         return ()
     return (

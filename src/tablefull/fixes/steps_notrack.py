@@ -14,7 +14,7 @@ from tablefull.fixes.live_host import LiveHost, Options
 from tablefull.fixes.packet_rules import NftChain, Rule
 from tablefull.fixes.plan import Situation
 from tablefull.fixes.rule_acts import CannotRule
-from tablefull.fixes.rule_reading import ESTABLISHED, NEW, Packet
+from tablefull.fixes.rule_reading import Packet
 from tablefull.fixes.set_acts import refused
 from tablefull.fixes.tracking_plans import NFT_TABLE, RAW
 from tablefull.fixes.verdicts import Walker, cut_off
@@ -159,11 +159,11 @@ def needs(host: LiveHost, chosen: tuple[Service, ...], way: str) -> tuple[str, .
                 found.append(f"{_named((service,))} may be translated by {quoted(translating)}")
             requests, answers = _PASSES[passes]
             for hook in requests:
-                rule = cut_off(walker, hook, request, (NEW, ESTABLISHED))
+                rule = cut_off(walker, hook, request, begins=True)
                 if rule is not None:
                     found.append(f"requests to {_named((service,))} are let in by their state alone: {quoted(rule)}")
             for hook in answers:
-                rule = cut_off(walker, hook, answer, (ESTABLISHED,))
+                rule = cut_off(walker, hook, answer, begins=False)
                 if rule is not None:
                     found.append(f"answers of {_named((service,))} pass by their state alone: {quoted(rule)}")
     return tuple(dict.fromkeys(found))

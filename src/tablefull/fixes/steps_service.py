@@ -161,6 +161,27 @@ def _sysv(service: str, host: LiveHost) -> tuple[Commanded, ...]:
     return tuple(found)
 
 
+def _old_persistent(host: LiveHost) -> tuple[Commanded, ...]:
+    """Debian and Ubuntu before systemd: a script that flushes, and a link in a runlevel that starts it."""
+    script = "etc/init.d/iptables-persistent"
+    links = [
+        f"/etc/{level}/{name}"
+        for level in ("rcS.d", "rc2.d")
+        for name in _names(host, f"etc/{level}")
+        if name.startswith("S") and name[3:] == "iptables-persistent"
+    ]
+    if not links or not host.proc.exists(script):
+        return ()
+    return (
+        Commanded(
+            what="flush and disable iptables-persistent",
+            do=(_command(f"/{script}", "flush"), _command("update-rc.d", "iptables-persistent", "disable")),
+            undo=(_command("update-rc.d", "iptables-persistent", "enable"), _command(f"/{script}", "start")),
+            done=_command("test", "!", "-e", links[0]),
+        ),
+    )
+
+
 def _names(host: LiveHost, folder: str) -> list[str]:
     names = host.proc.names(folder)
     return names if isinstance(names, list) else []
@@ -209,6 +230,8 @@ def _acts(host: LiveHost) -> tuple[Commanded, ...]:
     if host.init == "openrc":
         return tuple(act for name in ("iptables", "ip6tables", "nftables") for act in _openrc(name, host))
     if host.init in ("sysv", "upstart"):
+        if host.front_end == "iptables-persistent":
+            return _old_persistent(host)
         return tuple(act for name in ("iptables", "ip6tables") for act in _sysv(name, host))
     if host.init != "systemd":
         return ()

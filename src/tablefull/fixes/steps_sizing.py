@@ -55,6 +55,8 @@ def raise_max(host: LiveHost, options: Options) -> HostPlan:
     here = host.situation
     if here.max is None:
         return refused(host, "raise-max", title, "no nf_conntrack_max here: connection tracking is not loaded")
+    if here.max == 0:  # compared only where it is not 0 [__nf_conntrack_alloc]
+        return refused(host, "raise-max", title, "nf_conntrack_max is 0: there is no limit to raise")
     if options.limit is not None:
         wish: int | None = options.limit
         why = f"{options.limit} was asked for"

@@ -48,7 +48,7 @@ def shorten_timeouts(host: LiveHost, options: Options) -> HostPlan:
             if not wanted:
                 return refused(host, fix, title, "the timeouts that matter here are short already")
     for name, seconds in wanted.items():
-        if name not in now and host.setting(name) is None:
+        if "_timeout" not in name or (name not in now and host.setting(name) is None):
             raise UsageError(f"no timeout is called {name[:60]!a} on this kernel")
         if seconds < SHORTEST_S:
             raise UsageError(f"{name[:60]}: {seconds} s would let no connection live")

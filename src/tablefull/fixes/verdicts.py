@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from tablefull.facts.ruleset import FwChain, FwRule
-from tablefull.fixes.rule_reading import NEW, UNTRACKED, Packet, read
+from tablefull.fixes.rule_reading import ESTABLISHED, NEW, UNTRACKED, Packet, read
 
 MOST_DEPTH, MOST_RULES = 16, 20_000
 
@@ -124,23 +124,35 @@ def _nat(chain: FwChain) -> bool:
     return chain.kind == "nat" if chain.tool == "nft" else chain.table == "nat"
 
 
-def cut_off(walker: Walker, hook: str, packet: Packet, states: Sequence[str]) -> FwRule | None:
+def cut_off(walker: Walker, hook: str, packet: Packet, *, begins: bool) -> FwRule | None:
     """The rule that lets this packet through by its state, where it would be dropped untracked; None where none does.
 
-    ``states`` are those that the packet may have while it is tracked.
+    ``begins``: it may be the first of a connection. What lets that one in, lets in all that look like it.
     """
     for chain in walker.base(hook, packet.family):
         bare = walker.walk(chain, packet, UNTRACKED)
         if bare[-1].verdict != "drop":
             continue
-        open_anyway = {id(one.rule) for one in bare if one.verdict == "accept"}
-        for state in states:
-            met_now = walker.walk(chain, packet, state)
-            if state == NEW and all(met.verdict == "drop" for met in met_now):
-                break  # no connection begins, so no later packet of one is ESTABLISHED
-            for met in met_now:
-                if met.verdict == "accept" and met.rule is not None and id(met.rule) not in open_anyway:
-                    return met.rule
-                if met.verdict == "accept" and met.rule is None:
-                    return bare[-1].rule
+        open_to_all = [one.rule for one in bare if one.verdict == "accept" and one.rule is not None]
+        if not begins and any(_meant(rule, packet) for rule in open_to_all):
+            continue
+        known = {id(rule) for rule in open_to_all}
+        for met in walker.walk(chain, packet, NEW if begins else ESTABLISHED):
+            if met.verdict == "accept" and met.rule is None:
+                return bare[-1].rule
+            if met.verdict == "accept" and id(met.rule) not in known:
+                return met.rule
     return None
+
+
+def _meant(rule: FwRule, packet: Packet) -> bool:
+    """Whether a rule is about this very port, so that it does not match another one."""
+    if packet.sport is None and packet.dport is None:
+        return False
+    other = Packet(
+        packet.family,
+        packet.protocol,
+        None if packet.sport is None else packet.sport ^ 1,
+        None if packet.dport is None else packet.dport ^ 1,
+    )
+    return read(rule, other, UNTRACKED).match is False
