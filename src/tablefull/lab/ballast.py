@@ -32,7 +32,7 @@ class Kind(Struct, frozen=True):
     proto: int = 6
     state: int = 3
     least_s: int = 3600
-    most_s: int = 432000
+    most_s: int = 428400
     status: int = SEEN_REPLY | ASSURED
 
 

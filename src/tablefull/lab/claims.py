@@ -37,6 +37,9 @@ def claims(played: Played) -> list[Claim]:
             Claim("log", "The kernel says so", bool(lines), f"{len(lines)} lines: {lines[0]}" if lines else "no line")
         )
         found.append(_rate("during", "Meanwhile visitors wait in vain", played.during("full"), below=DURING))
+        if played.neighbour:
+            text = f"The {played.neighbour} on the same host is served meanwhile"
+            found.append(_rate("beside", text, played.during("full", beside=True), at_least=BEFORE))
         found.append(_named(played))
     found.append(_rate("after", "After the fix: all are answered again", played.during("after"), at_least=AFTER))
     return found

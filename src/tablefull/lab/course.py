@@ -1,10 +1,12 @@
 """What a scene was: acts, looks at the table, requests and what became of them, as values that any view can show.
 
 The trap: a request that waits is no success yet and no failure, so a moment is judged only when every request that
-began in it has ended; and a moment in which nobody asked has no success rate, which is not 0 %.
+began in it has ended; and a moment in which nobody asked has no success rate, which is not 0 %. And a full table is not
+full all the time: the kernel's collector throws out what is closing (KERNEL.md 4.3), and for a moment all is well.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -99,15 +101,27 @@ class Played(Struct, frozen=True, kw_only=True):
     fixed: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
     broken_off: bool = False
+    beside: tuple[Request, ...] = ()
+    neighbour: str = ""
 
     def act(self, name: str) -> Act | None:
         """The act of that id."""
         return next((act for act in self.acts if act.id == name), None)
 
-    def during(self, name: str) -> Moment | None:
-        """The requests of one act as one moment; None where there was no such act."""
+    def during(self, name: str, beside: bool = False) -> Moment | None:
+        """The requests of one act as one moment; None where there was no such act. ``beside``: the neighbour's.
+
+        Of the act ``full`` those that began while the table refused, also later ones up to the fix.
+        """
         act = self.act(name)
-        return None if act is None else within(self.requests, act.begin_s, act.end_s)
+        if act is None:
+            return None
+        asked = self.beside if beside else self.requests
+        if name != "full":
+            return within(asked, act.begin_s, act.end_s)
+        fix = self.act("fix")
+        spans = refusing(self.looks, act.begin_s, fix.begin_s if fix is not None else act.end_s)
+        return _moment([one for one in asked if any(begin <= one.at_s < end for begin, end in spans)], act.begin_s)
 
     @property
     def end_s(self) -> float:
@@ -138,6 +152,17 @@ def ended(requests: Sequence[Request], begin_s: float, end_s: float) -> Moment:
 def _moment(chosen: Sequence[Request], begin_s: float) -> Moment:
     times = sorted(one.ms for one in chosen)
     return Moment(begin_s, len(chosen), sum(one.fine for one in chosen), quantile(times, 0.5), quantile(times, 0.95))
+
+
+def refusing(looks: Sequence[Look], begin_s: float, end_s: float) -> list[tuple[float, float]]:
+    """The stretches between two looks in which the table refused packets."""
+    found = []
+    for before, after in pairwise(looks):
+        if before.refused is None or after.refused is None or before.at_s < begin_s or after.at_s > end_s:
+            continue
+        if after.refused > before.refused:
+            found.append((before.at_s, after.at_s))
+    return found
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:

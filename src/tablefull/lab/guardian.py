@@ -23,6 +23,7 @@ NAMES = Path("/run/netns")
 MAX = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 STATE = "state.json"
+MARK = "TABLEFULL_LAB"  # in the environment of whatever a scene starts, with the scene's number
 SILENCE_S = 30.0  # a player that says nothing for so long hangs: it is ended and its scene removed
 LOOK_S = 0.5
 HOST_SHARE = 0.8  # of a lowered limit that the host itself may use before the limit is put back
@@ -76,10 +77,20 @@ def inode(path: Path) -> int:
         return 0
 
 
-def held(inodes: set[int]) -> list[int]:
-    """The processes in these namespaces."""
+def held(scene: str, inodes: set[int]) -> list[int]:
+    """The processes in these namespaces, and those that the scene started outside."""
+    mark = f"{MARK}={scene}".encode()
     numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    return [pid for pid in numbers if pid != os.getpid() and inode(Path(f"/proc/{pid}/ns/net")) in inodes - {0}]
+    return [pid for pid in numbers if pid != os.getpid() and _is_of(pid, mark, inodes - {0})]
+
+
+def _is_of(pid: int, mark: bytes, inodes: set[int]) -> bool:
+    if inode(Path(f"/proc/{pid}/ns/net")) in inodes:
+        return True
+    try:
+        return mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def restore_limit(folder: Path) -> str:
@@ -129,17 +140,17 @@ def _remove_spaces(scene: str) -> list[str]:
         names = spaces(scene)
         # Whatever happens, never the one this stands in: a name that is not mounted yet has a plain file's number.
         inodes |= {inode(NAMES / name) for name in names} - {inode(Path("/proc/self/ns/net"))}
-        for pid in held(inodes):
+        for pid in held(scene, inodes):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         for name in names:
             subprocess.run(["ip", "netns", "del", name], stdin=subprocess.DEVNULL, capture_output=True, check=False)
             with contextlib.suppress(OSError):
                 (NAMES / name).unlink(missing_ok=True)
-        if not spaces(scene) and not held(inodes):
+        if not spaces(scene) and not held(scene, inodes):
             return []
         if time.monotonic() > end:
-            return [f"namespace {name}" for name in spaces(scene)] + [f"process {pid}" for pid in held(inodes)]
+            return [f"namespace {name}" for name in spaces(scene)] + [f"process {pid}" for pid in held(scene, inodes)]
         time.sleep(0.05)
 
 

@@ -7,6 +7,7 @@ and whatever takes longer than a look (a diagnosis, a witness, a fix) runs besid
 import json
 import os
 import select
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from msgspec import Struct
 from tablefull.errors import KernelRefused
 from tablefull.facts.origin import Hole
 from tablefull.lab import ballast, room
-from tablefull.lab.course import Act, Cause, Diagnosed, Look, Moment, Played, Ran, Request, ended
+from tablefull.lab.course import Act, Cause, Diagnosed, Look, Moment, Played, Ran, Request, ended, refusing
 from tablefull.lab.room import Room
 from tablefull.lab.scene import Scene, Witness
 from tablefull.lab.stage import Child, Stage
@@ -27,13 +28,18 @@ from tablefull.live.occupancy import look, moved
 from tablefull.live.proc import Proc
 
 LOOK_S = 0.25
-LEAST_S, MOST_S = 6.0, 90.0
+LEAST_S, MOST_S = 4.0, 90.0
+WITNESS_FROM_S = 15.0  # a shorter scene has no time for a witness of two seconds in each act
 DIAGNOSIS_S = 30.0
+FIX_S = 40.0
+# The guard of a fix outlives everything; where the scene is killed between the two it ends with this.
+APPLY = ["--apply", "--yes", "--verify-for", "0.2s", "--confirm-within", "15s"]
 FULL_SHARE = 0.999
 # Parts of the scene's length. The fill is sized so that the rate reaches the limit in its part.
 CALM, FILL, FULL, AFTER = 0.15, 0.35, 0.25, 0.2
 LOG_LINES = 200
 SHOWN_LINES = 3
+MORE = 3.0
 WITNESS_S = 3.5
 SECOND_REQUESTS = 20_000
 # In namespaces of its own, so that "this host" is the scene's machine: its name, its processes, its log and no other.
@@ -105,6 +111,7 @@ class Player:
         self.acts: list[Act] = []
         self.looks: list[Look] = []
         self.requests: list[Request] = []
+        self.beside: list[Request] = []
         self.log: list[str] = []
         self.ran: list[Ran] = []
         self.diagnosed: Diagnosed | None = None
@@ -150,7 +157,8 @@ class Player:
     def _cause(self) -> None:
         room.lower(self.room, self.stage.note)
         if self.room.ballast:
-            ballast.put_in(self.scene.machine.path, self.scene.kind, self.room.ballast)
+            there = self.looks[-1].count if self.looks and self.looks[-1].count else 0
+            ballast.put_in(self.scene.machine.path, self.scene.kind, max(0, self.room.ballast - there))
             self._tell(Note(f"{self.room.ballast:,} entries were put in by netlink: the days before."))
         self._begun("cause", tuple(self.scene.begin()))
 
@@ -161,14 +169,14 @@ class Player:
             used=tuple(self.scene.used), acts=tuple(self.acts), looks=tuple(self.looks),
             requests=tuple(self.requests), log=tuple(self.log), limit=self.room.limit, base=self.room.ballast,
             room=self.room.how, why=self.room.why, ran=tuple(self.ran), diagnosed=self.diagnosed, fixed=self.fixed,
-            expected=self.scene.expected, broken_off=broken,
+            expected=self.scene.expected, broken_off=broken, beside=tuple(self.beside), neighbour=self.scene.beside,
         )  # fmt: skip
 
     def _acts(self) -> None:
         length = self.length_s
         with _Part(self, "calm"):
             self.scene.traffic()
-            witness = self.scene.witness()
+            witness = self.scene.witness() if length >= WITNESS_FROM_S else None
             if witness is not None:
                 self.scene.used.append(f"{Path(witness.words[0]).name} bears witness")
             self._witness(witness, "before")
@@ -178,14 +186,19 @@ class Player:
             self.wait(1.6 * FILL * length, until=self._is_full)
         if self.room.fills:
             with _Part(self, "full"):
-                until = self.now_s + FULL * length
+                begin = self.now_s
                 self._witness(witness, "while the table is full")
-                self.wait(until - self.now_s)
+                self.wait(FULL * length - (self.now_s - begin))
+                # The collector may have made room: until it was full for half of the time.
+                enough = 0.5 * FULL * length
+                self.wait(MORE * FULL * length, until=lambda: self._refused_s(begin) >= enough)
         with _Part(self, "diagnose"):
             self._diagnose()
+            if (tried := self.scene.tried()) is not None:
+                self.ran.append(tried)
+                self._tell(tried)
         with _Part(self, "fix"):
-            self.fixed = tuple(self.scene.undo())
-            self._begun("fix", self.fixed)
+            self._fix()
         with _Part(self, "after"):
             until = self.now_s + AFTER * length
             self._witness(witness, "after the fix")
@@ -209,6 +222,9 @@ class Player:
             and last.count >= FULL_SHARE * self.room.limit
             and bool(last.refused)
         )
+
+    def _refused_s(self, begin_s: float) -> float:
+        return sum(after - before for before, after in refusing(self.looks, begin_s, self.now_s))
 
     def wait(
         self,
@@ -246,9 +262,9 @@ class Player:
             *lines, rest = (self._partial.get(child.name, b"") + data).split(b"\n")
             self._partial[child.name] = rest
             for line in lines:
-                self.requests += [
-                    Request(at - self._began, ms, bool(fine)) for at, ms, fine in json.loads(line) if at >= self._began
-                ]
+                told = json.loads(line)
+                into = self.beside if child.group else self.requests
+                into += [Request(at - self._began, ms, bool(fine)) for at, ms, fine in told if at >= self._began]
 
     def _look(self, quiet: bool) -> None:
         held = look(self._proc, self.scene.machine.path)
@@ -272,11 +288,12 @@ class Player:
 
     def _logged(self, text: str) -> None:
         own = "table full" in text and (f"netns {self._inode}," in text or "netns" not in text)
+        flooded = "SYN flooding" in text and self.scene.flooded
         # "N callbacks suppressed" names no table: it is kept where ours spoke before it.
-        if own or (self.log and "net_ratelimit" in text):
+        if own or flooded or (self.log and "net_ratelimit" in text):
             if len(self.log) < LOG_LINES:
                 self.log.append(text)
-            if (own and sum("table full" in line for line in self.log) <= SHOWN_LINES) or "suppressed" in text:
+            if (own and sum("table full" in line for line in self.log) <= SHOWN_LINES) or not own:
                 self._tell(Logged(text))
 
     def _witness(self, witness: Witness | None, when: str) -> None:
@@ -341,6 +358,21 @@ class Player:
         )
         self._tell(self.diagnosed)
 
+    def _fix(self) -> None:
+        """``tablefull fix`` on the watched machine, applied and confirmed."""
+        state = ["--state", str(self.stage.folder / "fixes")]
+        lines = tuple(f"tablefull fix {shlex.join(words)} --apply" for words in self.scene.repairs())
+        self._begun("fix", lines)
+        for words in self.scene.repairs():
+            aim = ["--netns", self.scene.machine.space, *state]
+            for call in (["fix", *words, *aim, *APPLY], ["fix", "--confirm", *state]):
+                child = self.stage.start(None, "fix", *tablefull(), *call)
+                said = self._finish(child, FIX_S)
+                if child.process.returncode:
+                    why = self.stage.complaint("fix") or said.strip().rpartition("\n")[2]
+                    raise KernelRefused(f"fix {words[0]} was not done: {why}")
+        self.fixed = lines
+
 
 def tablefull() -> list[str]:
     """The words that run this very program."""
@@ -364,4 +396,4 @@ class _Part:
 
 def wanted(scene: type[Scene], rate: float | None, length_s: float) -> int:
     """Entries that live traffic makes in the part of the scene in which the table is to fill."""
-    return max(150, int((rate or scene.rate) * FILL * length_s * 0.8))
+    return max(150, int((rate or scene.rate) * scene.entries_per_request * FILL * length_s * 0.8))

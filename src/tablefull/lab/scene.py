@@ -11,9 +11,14 @@ from typing import ClassVar
 
 from tablefull.errors import KernelRefused
 from tablefull.lab.ballast import Kind
-from tablefull.lab.stage import Machine, Stage, found
+from tablefull.lab.course import Ran
+from tablefull.lab.stage import Machine, Stage, found, package
 
 WEB = Path(__file__).with_name("web.py")
+DNS = Path(__file__).with_name("dns.py")
+# Idle: an ESTABLISHED entry begins at five days and every packet sets it back there (KERNEL.md 2.4). Seconds of silence
+# stand for the hours of a real incident.
+IDLE = "proto=tcp and state=ESTABLISHED and remaining<431995"
 PAGE = "It works."
 _NGINX = """daemon off;
 master_process off;
@@ -59,6 +64,10 @@ class Scene:
     needs: ClassVar[tuple[str, ...]] = ()
     rate: ClassVar[float] = 116.0
     timeout_s: ClassVar[float] = 1.5
+    entries_per_request: ClassVar[float] = 1.0
+    programs: ClassVar[tuple[str, ...]] = ()
+    beside: ClassVar[str] = ""
+    flooded: ClassVar[bool] = False
     tries: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, stage: Stage, rate: float | None = None) -> None:
@@ -81,9 +90,9 @@ class Scene:
                     f"{path} is missing: {module} is not loaded, and the lab loads nothing, because that can change "
                     f"this host's own network; load it yourself: modprobe {module}"
                 )
-        for program in ("ip", "nsenter", "unshare", "iptables-legacy"):
+        for program in ("ip", "ss", "nsenter", "unshare", "iptables-legacy", *cls.programs):
             if found(program) is None:
-                return f"{program} is not installed; the lab needs it"
+                return f"{program} is not installed; this scene needs it (Debian: {package(program)})"
         return ""
 
     def build(self) -> None:
@@ -98,9 +107,13 @@ class Scene:
         """Start the clients that are measured."""
         raise NotImplementedError
 
-    def undo(self) -> list[str]:
-        """The fix, carried out; the lines as a person would type them."""
-        raise NotImplementedError
+    def repairs(self) -> list[list[str]]:
+        """What undoes it: words for ``tablefull fix``, in their order."""
+        return [[self.fix]]
+
+    def tried(self) -> Ran | None:
+        """Something that a person tries first and that does not help; None where there is nothing."""
+        return None
 
     def witness(self) -> Witness | None:
         """Another program that measures the same; None where there is none."""
@@ -110,14 +123,15 @@ class Scene:
         """A web server on port 80: nginx, where it is there."""
         program = found("nginx")
         if program is not None:
-            config = self.stage.folder / "nginx.conf"
-            config.write_text(_NGINX.format(folder=self.stage.folder, page=PAGE))
-            words = [program, "-e", "stderr", "-c", str(config), "-p", str(self.stage.folder)]
-            self.used.append("nginx serves")
+            folder = self.stage.folder / machine.name
+            folder.mkdir()
+            (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, page=PAGE))
+            words = [program, "-e", "stderr", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
+            self.uses("nginx serves")
         else:
             words = [sys.executable, "-I", str(WEB), "serve", "80"]
-            self.used.append("the built-in server serves (nginx is not installed)")
-        child = self.stage.start(machine, "server", *words, output=False)
+            self.uses("the built-in server serves (nginx is not installed)")
+        child = self.stage.start(machine, f"server-{machine.name}", *words, output=False)
         self.ready(machine, child.name, "tcp", 80)
 
     def ready(self, machine: Machine, name: str, protocol: str, port: int) -> None:
@@ -135,11 +149,34 @@ class Scene:
             time.sleep(0.02)
         raise KernelRefused(f"the server did not start: {self.stage.complaint(name) or 'it says nothing'}")
 
-    def visitors(self, machine: Machine, address: str, rate: float, *, vanish: bool = False) -> None:
-        """Web clients that are measured."""
+    def uses(self, told: str) -> None:
+        """Say once which program does what."""
+        if told not in self.used:
+            self.used.append(told)
+
+    def attach(
+        self, wire: Machine, machine: Machine, address: str, device: str = "eth0", switch: str = "switch"
+    ) -> None:
+        """A cable from a machine's ``device`` to a switch."""
+        port = machine.name if device == "eth0" else f"{machine.name}-{device}"
+        self.stage.wire(wire, port, machine, device)
+        wire.ip(f"link set {port} master {switch}")
+        machine.ip(f"addr add {address} dev {device}")
+
+    def plug(self, wire: Machine, name: str, address: str, gateway: str = "", switch: str = "switch") -> Machine:
+        """A new machine on a switch."""
+        machine = self.stage.machine(name)
+        self.attach(wire, machine, address, switch=switch)
+        if gateway:
+            machine.ip(f"route add default via {gateway}")
+        return machine
+
+    def visitors(self, machine: Machine, address: str, rate: float, *, vanish: bool = False, group: str = "") -> None:
+        """Web clients that are measured; ``group``: apart from the others."""
+        self.uses("built-in clients measure at a steady rate")
         words = [sys.executable, "-I", str(WEB), "visit", address, "80", "--rate", f"{rate:g}"]
         words += ["--timeout", f"{self.timeout_s:g}", *(["--vanish"] if vanish else [])]
-        self.stage.start(machine, f"visitors-{machine.name}", *words)
+        self.stage.start(machine, f"visitors-{machine.name}", *words, group=group)
 
     def wrk(self, machine: Machine, address: str, pause_ms: int = 100) -> Witness | None:
         """``wrk`` as a witness, each request over a new connection."""

@@ -66,10 +66,7 @@ class XenDom0(Scene):
         wire.ip("link set dom0 master switch")
         guest.ip(f"addr add {GUEST}/16 dev eth0")
         for number in (1, 2, 3):
-            client = stage.machine(f"client{number}")
-            stage.wire(wire, f"client{number}", client, "eth0")
-            wire.ip(f"link set client{number} master switch")
-            client.ip(f"addr add 10.77.1.{number}/16 dev eth0")
+            self.plug(wire, f"client{number}", f"10.77.1.{number}/16")
         self.web_server(guest)
 
     def traffic(self) -> None:
@@ -78,7 +75,6 @@ class XenDom0(Scene):
         machines = self.stage.machines
         self.visitors(machines["client1"], GUEST, rate * (1 - VANISH))
         self.visitors(machines["client2"], GUEST, rate * VANISH, vanish=True)
-        self.used.append("built-in clients measure at a steady rate")
 
     def begin(self) -> list[str]:
         """The chain that a firewall left."""
@@ -89,11 +85,6 @@ class XenDom0(Scene):
         for words in lines:
             self.machine.run("iptables-legacy", *words)
         return [f"iptables {' '.join(words)}" for words in lines]
-
-    def undo(self) -> list[str]:
-        """bridge-nf off, in the Dom0's namespace alone."""
-        self.machine.set(SWITCH, 0)
-        return [f"sysctl -w {SWITCH}=0"]
 
     def witness(self) -> Witness | None:
         """``wrk`` from the third client."""

@@ -43,8 +43,8 @@ def missing_right() -> str:
 class Child:
     """A program that runs in a machine. ``output``: the file its standard output is read from, or None."""
 
-    def __init__(self, name: str, process: "subprocess.Popen[bytes]") -> None:
-        self.name, self.process = name, process
+    def __init__(self, name: str, process: "subprocess.Popen[bytes]", group: str = "") -> None:
+        self.name, self.process, self.group = name, process, group
         self.output = process.stdout
 
     def stop(self) -> None:
@@ -204,13 +204,16 @@ class Stage:
         one.ip(f"link add {its_name} type veth peer name {other_name} netns {other.space}", f"link set {its_name} up")
         other.ip(f"link set {other_name} up")
 
-    def start(self, machine: Machine, name: str, *words: str, output: bool = True) -> Child:
-        """A program that runs in a machine until it is stopped or this process ends."""
-        process = subprocess.Popen(
-            machine.words(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if output else subprocess.DEVNULL,
-            stderr=(self.folder / f"{name}.err").open("wb"), cwd=self.folder, preexec_fn=_die_with_parent,  # noqa: PLW1509 - no other thread runs
-        )  # fmt: skip
-        child = Child(name, process)
+    def start(self, machine: Machine | None, name: str, *words: str, output: bool = True, group: str = "") -> Child:
+        """A program that runs in a machine (None: beside them) until it is stopped or this process ends."""
+        line = words if machine is None else machine.words(*words)
+        with (self.folder / f"{name}.err").open("wb") as complaints:
+            process = subprocess.Popen(
+                line, env=os.environ | {guardian.MARK: self.scene}, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if output else subprocess.DEVNULL, stderr=complaints, cwd=self.folder,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no other thread runs
+            )  # fmt: skip
+        child = Child(name, process, group)
         self.children.append(child)
         return child
 
