@@ -28,6 +28,14 @@ def test_every_file_is_marked_and_starts_the_undoing(init: str) -> None:
 def test_an_init_that_is_not_known_is_told_by_the_caller() -> None:
     assert boot_undo.step("procd", {}) is None
     assert boot_undo.step("unknown", {}) is None
+    assert boot_undo.step("sysv", {}, ()) is None
+
+
+def test_sysv_has_it_in_every_runlevel_of_this_host() -> None:
+    step = boot_undo.step("initscripts", {}, ("/etc/rc3.d", "/etc/rc5.d"))
+    assert step is not None
+    paths = [act.path for act in step.acts if isinstance(act, OwnFile)]
+    assert paths == ["/etc/rc3.d/S99tablefull-undo-pending", "/etc/rc5.d/S99tablefull-undo-pending"]
 
 
 @pytest.mark.parametrize("value", ["/a b", "/a%i", "/a;reboot", "/a$(id)", "/a\n[Service]"])

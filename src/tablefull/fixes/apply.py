@@ -27,14 +27,14 @@ class Work:
     def __init__(self, store: Store, journal: Journal, where: Where, tell: Tell, fault: Fault = never) -> None:
         self.store, self.journal, self.where, self.tell, self.fault = store, journal, where, tell, fault
 
-    def apply(self) -> None:
-        """Do every step that is not held back until confirmation.
+    def apply(self, stop: Callable[[], str] = str) -> None:
+        """Do every step that is not held back until confirmation; ``stop`` says before each act why it should not be.
 
         StalePlan or KernelRefused where one could not be done; what was done is then undone already.
         """
         self._state("applying")
         try:
-            self._do(("now", "until-confirmed"))
+            self._do(("now", "until-confirmed"), stop)
         except (TablefullError, OSError) as error:
             why = str(error) if isinstance(error, TablefullError) else f"{error.filename}: {error.strerror}"
             self.journal.why = why
@@ -83,11 +83,13 @@ class Work:
                 wrong.append(f"{perform.named(act)} reads {seen.reads or seen.standing}")
         return wrong
 
-    def _do(self, when: tuple[When, ...]) -> None:
+    def _do(self, when: tuple[When, ...], stop: Callable[[], str] = str) -> None:
         for number, step in enumerate(self.journal.plan.steps):
             if step.when not in when:
                 continue
             for place, act in enumerate(step.acts):
+                if why := stop():
+                    raise KernelRefused(why)
                 self._one(number, place, step, act)
 
     def _one(self, number: int, place: int, step: Step, act: Act) -> None:

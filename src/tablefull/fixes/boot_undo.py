@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tablefull.fixes.act import OwnFile, Step
 
@@ -36,11 +36,14 @@ def command(environment: Mapping[str, str]) -> str | None:
     return " ".join(words) if all(_PLAIN.fullmatch(word.replace("=", "", 1)) for word in words) else None
 
 
-def step(init: str, environment: Mapping[str, str], runlevel_folder: str = "/etc/rc2.d") -> Step | None:
-    """The step that arms it; None where this init system is not known, or the program stands in a strange place."""
+def step(init: str, environment: Mapping[str, str], runlevels: Sequence[str] = ("/etc/rc2.d",)) -> Step | None:
+    """The step that arms it; None where this init system is not known, or the program stands in a strange place.
+
+    ``runlevels``: the folders of SysV's multi-user runlevels that this host has.
+    """
     words = command(environment)
-    files = None if words is None else _files(init, words, runlevel_folder)
-    if files is None:
+    files = None if words is None else _files(init, words, runlevels)
+    if not files:
         return None
     return Step(
         title="Have it undone if the host restarts before it is confirmed",
@@ -55,7 +58,7 @@ def step(init: str, environment: Mapping[str, str], runlevel_folder: str = "/etc
     )
 
 
-def _files(init: str, words: str, runlevel_folder: str) -> tuple[OwnFile, ...] | None:
+def _files(init: str, words: str, runlevels: Sequence[str]) -> tuple[OwnFile, ...] | None:
     if init == "systemd":
         # Before anything reaches the network, after everything is mounted. A service that the undoing starts must not
         # itself wait for this one: those that load rules stand before network-pre.target too (systemd.special(7)).
@@ -74,8 +77,9 @@ def _files(init: str, words: str, runlevel_folder: str) -> tuple[OwnFile, ...] |
         # init(5): runlevels 2 to 5 begin once file systems are mounted (event filesystem, rc-sysinit).
         return (OwnFile(f"/etc/init/{NAME}.conf", f"{HEAD}\nstart on runlevel [2345]\ntask\nexec {words}\n"),)
     script = f'#!/bin/sh\n{HEAD}\ncase "$1" in start) exec {words};; esac\n'
-    if init == "sysv":
-        return (OwnFile(f"{runlevel_folder}/S99{NAME}", script, mode=0o755),)
+    if init in ("sysv", "initscripts"):
+        # What rc runs is whatever begins with S and may be executed; a link is only the usual way to have it there.
+        return tuple(OwnFile(f"{folder}/S99{NAME}", script, mode=0o755) for folder in runlevels)
     if init == "openrc":
         body = (
             f"#!/sbin/openrc-run\n{HEAD}\ndepend() {{\n\tneed localmount\n\tbefore net\n}}\nstart() {{\n\t{words}\n}}\n"

@@ -186,7 +186,7 @@ class Undoer:
         seen = verify.before(self.where.space, self.journal.probe, min(verify.BEFORE_S, self.journal.verify_for_s))
         self._say("applying")
         try:
-            self.work.apply()
+            self.work.apply(self._stop)
         except TablefullError as error:
             _tell(self.send, refused=str(error), state=self.journal.state)
             return
@@ -212,13 +212,15 @@ class Undoer:
         steps = tuple(step for step in journal.plan.steps if step.when == "now")
         over_s = min(journal.verify_for_s, journal.confirm_within_s / 2)
         found = verify.after(
-            seen, self.where.space, journal.probe, self.work.verified, steps, over_s, lambda: self._ended() is not None
+            seen, self.where.space, journal.probe, self.work.verified, steps, over_s, lambda: bool(self._stop())
         )
         journal.seen = found.lines
         self.store.write(journal)
         if found.wrong:
             self.store.decide(journal.id, "undo", found.wrong[0], time.time())
-        _tell(self.send, seen=found.lines, wrong=found.wrong, state="applied", deadline_at=journal.deadline_at)
+        decided = self.store.decided(journal.id)
+        if found.wrong or decided is None or decided.what == "confirm":
+            _tell(self.send, seen=found.lines, wrong=found.wrong, state="applied", deadline_at=journal.deadline_at)
 
     def _wait(self) -> None:
         self.store.fault("waiting")
@@ -229,13 +231,19 @@ class Undoer:
                 return
             time.sleep(POLL_S)
 
+    def _stop(self) -> str:
+        """Why what is being done should not be gone on with; empty while it should."""
+        decided = self.store.decided(self.journal.id)
+        return self._ended() or "" if decided is None else decided.why
+
     def _ended(self) -> str | None:
         """Why the waiting is over without a decision; None while it is not."""
         if self.told_to_end:
             return "the undoer was told to end"
         if os.getppid() != self.keeper:
             return "one of the two processes that undo it was killed"
-        if time.clock_gettime(time.CLOCK_BOOTTIME) >= (self.journal.deadline_boot_s or 0):
+        deadline_s = self.journal.deadline_boot_s
+        if deadline_s is not None and time.clock_gettime(time.CLOCK_BOOTTIME) >= deadline_s:
             return f"it was not confirmed within {self.journal.confirm_within_s:g} s"
         return None
 

@@ -74,7 +74,10 @@ def _complete(plan: HostPlan, host: Any, asked: Asked) -> HostPlan:
     if any(step.persists for step in own):
         import os
 
-        armed = boot_undo.step(host.init, os.environ)
+        from tablefull.fixes.persist_rules import init_here
+
+        folders = [f"/etc/rc{level}.d" for level in range(2, 6) if host.proc.exists(f"etc/rc{level}.d")]
+        armed = boot_undo.step(init_here(host), os.environ, folders)
         if armed is None:
             told += ("should this host restart before you confirm, undo it by hand then: tablefull fix --undo-pending",)
         else:
