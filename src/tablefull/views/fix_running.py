@@ -303,7 +303,13 @@ def boot_id() -> str:
 
 def who() -> str:
     """Who asks, for the history: the account behind sudo, and the terminal."""
-    name = os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
+    import pwd
+
+    try:
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        account = str(os.getuid())
+    name = os.environ.get("SUDO_USER") or account
     try:
         terminal = f" on {Path(os.ttyname(0)).relative_to('/dev')}"
     except (OSError, ValueError):

@@ -122,7 +122,7 @@ def ended(journal: Journal, width: int) -> Page:
     """How a fix ended."""
     page = Page(width)
     page.add(
-        (f"Fix {journal.id}, {journal.plan.fix}, is ", ""),
+        (f"Fix {journal.id}, {journal.plan.fix}: ", ""),
         (STATE[journal.state], _STYLE.get(journal.state, "")),
         ("." if journal.over or not journal.deadline_at else f" until {clock(journal.deadline_at)}.", ""),
     )
@@ -150,7 +150,7 @@ def history(journals: Sequence[Journal], width: int) -> Page:
         )
         space = f" in {journal.space.name}" if journal.space else ""
         done = sum(one.state in ("done", "doing") for one in journal.acts)
-        words = f"{len(journal.acts)} acts{space}, {done} of them in force"
+        words = f"{len(journal.acts)} act{'s' * (len(journal.acts) != 1)}{space}, {done} in force"
         page.text(words + (f", by {journal.who}" if journal.who else ""), "dim", indent=6)
         if journal.why and journal.state != "confirmed":
             page.text(journal.why, "dim", indent=6)
