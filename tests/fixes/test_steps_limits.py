@@ -67,3 +67,12 @@ def test_values_that_belong_together() -> None:
     step = values_step("t", (SetValue("/proc/sys/net/a", "0", "1"),), before="b", after="a", risk="r")
     assert step.undo == "a 0 again"
     assert step.verify[0].argv == ("cat", "/proc/sys/net/a")
+
+
+def test_what_a_limit_does_in_a_flood_of_forged_addresses(tmp_path) -> None:
+    asked = Options(ports=("tcp/80",))
+    assert "not limited" in rate_limit(host(tmp_path / "d", "debian-12"), asked).told[0]
+    assert any("dropped" in line for line in rate_limit(host(tmp_path / "r", "rhel-6"), asked).told)
+    assert not any(
+        "forged" in line for line in rate_limit(host(tmp_path / "b", "rhel-6"), Options(sources=("192.0.2.7",))).told
+    )

@@ -127,3 +127,18 @@ def test_a_host_forwards_where_it_routes_or_its_bridges_are_seen(tmp_path) -> No
     assert not forwards(host(tmp_path / "d", "debian-12"))
     with pytest.raises(UsageError, match="--way"):
         notrack(host(tmp_path / "x", "debian-12"), Options(ports=("udp/53",), way="sideways"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "needed"),
+    [
+        ("-A INPUT -p tcp -m tcp --dport 22 -m connlimit --connlimit-above 10 -j REJECT", True),
+        ("-A INPUT -p tcp -m tcp --dport 80 -m connlimit --connlimit-above 10 -j REJECT", False),
+        ("-A INPUT -j CONNMARK --restore-mark", True),
+        ("-A FORWARD -m conntrack --ctstate INVALID -j DROP", False),
+        ("-A INPUT -m state --state ESTABLISHED", False),
+    ],
+)
+def test_marks_and_counts_by_connection(tmp_path, rule: str, needed: bool) -> None:
+    one = host(tmp_path, "rhel-6", rules={"ip filter": f"{FILTER}[0:0] {rule}\n"})
+    assert bool(needs(one, (("tcp", "22"),), "served")) == needed

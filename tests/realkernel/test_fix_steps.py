@@ -18,6 +18,7 @@ from tests.realkernel.wired import (
     asked_udp,
     commanded,
     counter,
+    is_done,
     join,
     listening,
     opened,
@@ -27,7 +28,7 @@ from tests.realkernel.wired import (
     undo,
 )
 
-from tablefull.fixes.act import Flush, HostPlan, SetValue
+from tablefull.fixes.act import Commanded, Flush, HostPlan, SetValue
 from tablefull.fixes.live_host import LiveHost, Options
 from tablefull.fixes.steps import plan
 
@@ -137,6 +138,146 @@ def test_a_router_exempts_what_it_forwards_and_its_own_service(how: str) -> None
         assert router.count() == 1
         undo(router, planned)
         assert state(router) == before
+
+
+def test_loopback_is_left_out_whole(wired: Pair) -> None:
+    _, server = wired
+    tracked(server, "nft")
+    before = state(server)
+    planned = made(server, "notrack", ports=("lo",))
+
+    def asked_itself() -> bool:
+        with opened(server, 2, 2) as there, opened(server, 2, 2) as here:
+            there.bind(("127.0.0.1", 5353))
+            here.sendto(b"?", ("127.0.0.1", 5353))
+            _, back = there.recvfrom(9)
+            there.sendto(b"!", back)
+            return here.recv(9) == b"!"
+
+    assert asked_itself()
+    assert server.count() == 1
+    server.run("conntrack", "-F")
+    apply(server, planned)
+    assert asked_itself()
+    assert server.count() == 0
+    undo(server, planned)
+    assert state(server) == before
+
+
+def test_only_the_server_that_is_named_is_exempted(wired: Pair) -> None:
+    client, server = wired
+    server.run("ip", "addr", "add", "10.9.1.3/24", "dev", "w1b")
+    tracked(server, "nft")
+    planned = made(server, "notrack", ports=("udp/5353",), addresses=("10.9.1.3", "fd09:1::2"))
+    apply(server, planned)
+    assert asked_udp(client, server, 5353)
+    assert server.count() == 1
+    assert asked_udp(client, server, 5353, six=True)
+    with opened(server, 2, 2) as there, opened(client, 2, 2) as here:
+        there.bind(("10.9.1.3", 5353))
+        here.sendto(b"?", ("10.9.1.3", 5353))
+        there.sendto(b"!", there.recvfrom(9)[1])
+        assert here.recv(9) == b"!"
+    assert server.count() == 1
+    undo(server, planned)
+
+
+def test_a_table_that_the_rules_were_the_first_to_ask_for_is_told_to_stay(wired: Pair) -> None:
+    """The old iptables never takes a table away; what is left is empty, and said before."""
+    client, server = wired
+    for tool in ("iptables-legacy", "ip6tables-legacy"):
+        server.run(tool, "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW")
+    before = state(server)
+    planned = made(server, "notrack", ports=("udp/5353",))
+    assert any("ip raw, ip6 raw" in line for line in planned.told)
+    for step in planned.steps:
+        for act in step.acts:
+            assert isinstance(act, Commanded)
+            assert not is_done(server, act)
+    assert state(server) == before, "a look makes no table"
+    apply(server, planned)
+    assert asked_udp(client, server, 5353)
+    assert server.count() == 0
+    undo(server, planned)
+    after = state(server)
+    assert after["nft"] == before["nft"]
+    assert after["sysctl"] == before["sysctl"]
+    left = [line for line in after["iptables"].splitlines() if line not in before["iptables"].splitlines()]
+    assert sorted(set(left)) == ["*raw", ":PREROUTING ACCEPT "]
+    assert set(before["iptables"].splitlines()) <= set(after["iptables"].splitlines())
+
+
+def test_iptables_that_writes_to_nftables_where_there_is_no_nft(wired: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, server = wired
+    if shutil.which("iptables-nft") is None or not LiveHost().speaks_nft("iptables"):
+        pytest.skip("needs an iptables that is iptables-nft")
+    tracked(server, "nft")
+    there = LiveHost.program
+    monkeypatch.setattr(LiveHost, "program", lambda self, name: name != "nft" and there(self, name))
+    planned = made(server, "notrack", ports=("udp/5353",))
+    assert {act.do[0].argv[0] for step in planned.steps for act in step.acts if isinstance(act, Commanded)} == {
+        "iptables-restore", "ip6tables-restore"
+    }  # fmt: skip
+    apply(server, planned)
+    assert asked_udp(client, server, 5353)
+    assert asked_udp(client, server, 5353, six=True)
+    assert server.count() == 0
+    undo(server, planned)
+    assert asked_udp(client, server, 5353)
+    assert server.count() == 1
+    assert "notrack" not in server.run("nft", "list", "ruleset")
+    assert any("ip raw, ip6 raw" in line for line in planned.told)
+
+
+def test_rules_of_one_name_stand_once(wired: Pair) -> None:
+    _, server = wired
+    tracked(server, "nft")
+    apply(server, made(server, "notrack", ports=("udp/5353",)))
+    assert "undo that fix first" in made(server, "notrack", ports=("udp/53",)).refused
+
+
+@HOW
+def test_synproxy_before_a_server_behind_this_router(how: str) -> None:
+    with Namespace() as client, Namespace() as router, Namespace() as server:
+        join(client, router, 1)
+        join(router, server, 2)
+        router.write({"net.ipv4.ip_forward": 1, "net.ipv4.tcp_syncookies": 1})
+        client.run("ip", "route", "add", "10.9.2.0/24", "via", "10.9.1.2")
+        server.run("ip", "route", "add", "10.9.1.0/24", "via", "10.9.2.1")
+        tracked(router, how)
+        before = state(router)
+        planned = made(router, "synproxy-or-syncookies", ports=("tcp/8080",), way="passed", mss=1460, wscale=7)
+        apply(router, planned)
+        with opened(server, socket.AF_INET, socket.SOCK_STREAM) as there:
+            there.bind(("10.9.2.2", 8080))
+            there.listen(64)
+            sent(client, "10.9.1.1", "10.9.2.2", 8080, SYN, range(22000, 22020))
+            assert router.count() == 0
+            with opened(client, socket.AF_INET, socket.SOCK_STREAM) as here:
+                here.connect(("10.9.2.2", 8080))
+                here.sendall(b"?" * 100_000)
+                accepted, _ = there.accept()
+                with accepted:
+                    accepted.settimeout(2)
+                    got = 0
+                    while got < 100_000:
+                        got += len(accepted.recv(65536))
+        assert router.count() == 1
+        undo(router, planned)
+        assert state(router) == before
+
+
+def test_an_interface_with_a_hostile_name_is_in_no_command(wired: Pair) -> None:
+    _, server = wired
+    tracked(server, "nft")
+    server.run("ip", "link", "add", "$(reboot)`id`;", "mtu", "1300", "type", "veth", "peer", "name", "x9")
+    server.run("ip", "link", "set", "$(reboot)`id`;", "up")
+    server.run("ip", "route", "add", "default", "dev", "$(reboot)`id`;")
+    planned = made(server, "synproxy-or-syncookies", ports=("tcp/8080",))
+    assert "mss 1260" in planned.steps[-2].after
+    assert "reboot" not in str([step.acts for step in planned.steps])
+    apply(server, planned)
+    undo(server, planned)
 
 
 HOSTILE = '$(reboot) `id` "; rm -rf / #'

@@ -70,8 +70,8 @@ def rate_limit(host: LiveHost, options: Options) -> HostPlan:
     except CannotRule as reason:
         return refused(host, fix, title, str(reason))
     told = list(rule_acts.leftovers(host, acts))
-    if not sources and identity.at_least(host.kernel, 4, 9) is False and rule_acts.spelling(host) == "nft":
-        told.append("this kernel's nft has no limit by address: the limit is one for all of them")
+    if not sources:
+        told += _bounds(host, kinds)
     step = Step(
         title=title,
         before="every packet of any source may make an entry",
@@ -94,6 +94,22 @@ def rate_limit(host: LiveHost, options: Options) -> HostPlan:
         fix=fix, host=host.name, netns=host.netns, title=title, steps=(step,), told=tuple(told),
         needs=("CAP_NET_ADMIN",),
     )  # fmt: skip
+
+
+def _bounds(host: LiveHost, kinds: str) -> list[str]:
+    """What a limit does when there are more addresses than it can hold, and whether it starts tracking."""
+    told = []
+    if rule_acts.spelling(host) == "nft":
+        if identity.at_least(host.kernel, 4, 9) is False:
+            return ["this kernel's nft has no limit by address: the limit is one for all of them"]
+        # nft gives a meter room for 65535; an address that finds none breaks off the rule [nft(8); nft_dynset.c]
+        told.append("it holds 65535 addresses; from more, as forged ones are, those that came late are not limited")
+    else:
+        # dsthash_alloc_init fails at htable-max, and the packet is dropped then [xt_hashlimit.c, hotdrop]
+        told.append("where more addresses come than it can hold, as forged ones do, those that came late are dropped")
+    if "UDP" in kinds and host.setting("nf_conntrack_count") is None:
+        told.append("tracking does not run here yet: the rule that tells a first packet of UDP starts it")
+    return told
 
 
 def drop_invalid_or_be_liberal(host: LiveHost, options: Options) -> HostPlan:

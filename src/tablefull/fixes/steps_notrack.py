@@ -14,11 +14,12 @@ from tablefull.fixes.live_host import LiveHost, Options
 from tablefull.fixes.packet_rules import NftChain, Rule
 from tablefull.fixes.plan import Situation
 from tablefull.fixes.rule_acts import CannotRule
-from tablefull.fixes.rule_reading import Packet
+from tablefull.fixes.rule_reading import NAT_TARGETS, NAT_WORDS, NEW, Packet, read
 from tablefull.fixes.set_acts import refused
 from tablefull.fixes.tracking_plans import NFT_TABLE, RAW
 from tablefull.fixes.verdicts import Walker, cut_off
 from tablefull.kernel import identity
+from tablefull.kernel.modules import requests_tracking
 from tablefull.wire import ctnetlink as at
 from tablefull.wire.dimensions import NAMES
 
@@ -26,6 +27,7 @@ FIX = "notrack"
 WAYS = {"served": "server", "passed": "router", "both": "all"}
 _WHOLE = {"all": "everything", "bridged": "bridged frames", "lo": "loopback"}
 Service = tuple[str, str]
+_CLIENT_PORT = 50_000  # such as a client is given, of 32768 to 60999 (ip_local_port_range)
 
 
 def services(options: Options) -> tuple[Service, ...]:
@@ -125,9 +127,11 @@ def _packets(service: Service, family: str) -> tuple[Packet, Packet]:
     name, port = service
     if name in _WHOLE:
         return Packet(family), Packet(family)
-    number = int(port) if port else None
     protocol = "icmpv6" if (name, family) == ("icmp", "ip6") else name
-    return Packet(family, protocol, dport=number), Packet(family, protocol, sport=number)
+    if not port:
+        return Packet(family, protocol), Packet(family, protocol)
+    number = int(port)
+    return Packet(family, protocol, _CLIENT_PORT, number), Packet(family, protocol, number, _CLIENT_PORT)
 
 
 # Where requests and answers of each way pass: hook → (request, answer). Whose first packet may be translated: hooks.
@@ -148,6 +152,7 @@ _TRANSLATED = {
 def needs(host: LiveHost, chosen: tuple[Service, ...], way: str) -> tuple[str, ...]:
     """Every NAT or state rule that needs these packets, in words; empty where none does."""
     walker = Walker(host.rules, host.chains)
+    by_connection = [rule for rule in host.rules if _by_connection(host, rule)]
     found: list[str] = []
     for service in chosen:
         name = service[0]
@@ -157,6 +162,10 @@ def needs(host: LiveHost, chosen: tuple[Service, ...], way: str) -> tuple[str, .
             translating = walker.nat(_TRANSLATED[passes], request) if name != "lo" else None
             if translating is not None:
                 found.append(f"{_named((service,))} may be translated by {quoted(translating)}")
+            for rule in by_connection:
+                met = any(read(rule, packet, NEW).match is not False for packet in (request, answer))
+                if rule.family in (family, "inet") and met:
+                    found.append(f"{_named((service,))} may be counted or marked by connection: {quoted(rule)}")
             requests, answers = _PASSES[passes]
             for hook in requests:
                 rule = cut_off(walker, hook, request, begins=True)
@@ -167,6 +176,16 @@ def needs(host: LiveHost, chosen: tuple[Service, ...], way: str) -> tuple[str, .
                 if rule is not None:
                     found.append(f"answers of {_named((service,))} pass by their state alone: {quoted(rule)}")
     return tuple(dict.fromkeys(found))
+
+
+# What a rule asks of an entry that is judged apart: its state (by walking the rules), its translation.
+_JUDGED_APART = frozenset(("state", "conntrack", "ct state", "ct status", *NAT_TARGETS, *NAT_WORDS))
+
+
+def _by_connection(host: LiveHost, rule: FwRule) -> bool:
+    """Whether a rule asks an entry for something an untracked packet cannot have: a mark, a number, a helper."""
+    asked = requests_tracking(rule.text, rule.tool, host.kernel).by
+    return bool(set(asked) - _JUDGED_APART)
 
 
 def quoted(rule: FwRule) -> str:
