@@ -22,7 +22,7 @@ from msgspec import Struct
 BOOT_S = 600  # an emulated machine beside other tests
 SERIES = ("6.1", "6.12")
 MODULES = ("kernel/net", "kernel/lib", "kernel/crypto", "kernel/arch/x86/crypto")
-DISK = ("virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk")
+DISK = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk")
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 ROOT = Path(__file__).parents[2]
 # What the program imports to answer (requirements/base.in), with what these import themselves.
@@ -210,11 +210,11 @@ class System:
             (tree / "usr" / name).mkdir(exist_ok=True)
             (tree / name).symlink_to(f"usr/{name}")
 
-    def program(self, name: str, source: Path | None = None) -> None:
+    def program(self, name: str, source: Path | None = None, folder: str = "usr/sbin") -> None:
         """A program of this machine (or of an unpacked package), where it belongs there."""
         path = source or Path(where(name))
         self._programs.append(str(path.resolve()))
-        self.copy(f"usr/sbin/{name}" if "/" not in name else name, path.resolve())
+        self.copy(f"{folder}/{name}", path.resolve())
 
     def copy(self, inside: str, source: Path) -> None:
         to = self.tree / inside
