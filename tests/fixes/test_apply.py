@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.fixes.test_journal import journal
 
 from tablefull.errors import KernelRefused, StalePlan
-from tablefull.fixes.act import HostPlan, OwnFile, SetValue, Step
+from tablefull.fixes.act import Command, Commanded, HostPlan, OwnFile, SetValue, Step
 from tablefull.fixes.apply import Work
-from tablefull.fixes.journal import Journal, Store
+from tablefull.fixes.journal import Journal, Store, boot_id
 from tablefull.fixes.perform import Where
 
 FOLDER = "/proc/sys/net/netfilter/"
@@ -108,6 +109,39 @@ def test_what_cannot_be_kept_is_told_and_the_change_stays(tmp_path: Path) -> Non
     assert after.state == "confirmed"
     assert "it will not last" in after.notes[0]
     assert values(one)["one"] == "10"
+
+
+def lasting(tmp_path: Path, undo: str) -> Work:
+    """A service that is disabled (a file that is there), undone by ``undo``, and what would undo it at boot."""
+    mark = tmp_path / "disabled"
+    act = Commanded(
+        "a service", (Command(("touch", str(mark))),), (Command((undo, str(mark))),), Command(("test", "-e", str(mark)))
+    )
+    service = msgspec.structs.replace(set_step("one", "1", "1"), acts=(act,), persists=True)
+    return work(tmp_path, a_step(OwnFile("/etc/boot", "undo\n"), "until-confirmed"), service)
+
+
+def test_what_a_shutdown_could_not_undo_the_next_boot_tries_again(tmp_path: Path) -> None:
+    one = lasting(tmp_path, "false")
+    one.journal.boot_id = boot_id()
+    one.apply()
+    assert not one.undo("told to end")
+    assert one.where.path("/etc/boot").exists()
+    after = one.store.read("1")
+    assert after.state == "partly-undone"
+    assert after.armed_for_boot
+    one.journal.boot_id = "of before"
+    assert not one.undo("at boot")
+    assert not one.where.path("/etc/boot").exists()
+    assert not one.store.read("1").armed_for_boot
+
+
+def test_what_could_be_undone_leaves_nothing_for_the_boot(tmp_path: Path) -> None:
+    one = lasting(tmp_path, "rm")
+    one.journal.boot_id = boot_id()
+    one.apply()
+    assert one.undo("told to end")
+    assert not one.where.path("/etc").exists()
 
 
 def test_an_error_of_the_disk_undoes_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -126,6 +127,38 @@ def test_both_guardians_killed_and_the_next_start_of_the_host(space: FixSpace) -
     assert done.returncode == 0, done.stderr
     assert space.everything() == before
     assert "nothing is pending" in space.fix("--undo-pending").stderr
+
+
+def fill(path: Path) -> None:
+    """Until nothing more fits."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+@pytest.mark.parametrize("when", ["before the act", "before the end"])
+def test_a_disk_that_is_full_ends_what_is_done_and_not_what_is_undone(space: FixSpace, when: str) -> None:
+    space.state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "none", space.state], check=True)
+    try:
+        before = space.everything()
+        filler = space.state / "filler"
+        if when == "before the act":
+            filler.write_bytes(bytes(56 << 10))
+            assert space.apply(space.plan(), "--confirm-within", "1s", "--verify-for", "100ms").returncode == 4
+        else:
+            words = ("--confirm-within", "2s", "--verify-for", "100ms")
+            assert space.apply(space.plan(), *words).returncode == 0
+            fill(filler)
+            assert space.everything() != before
+        until(lambda: not space.store.held())
+        assert space.everything() == before
+        filler.unlink()
+        assert space.fix("--undo-pending").returncode == 0
+        assert all(one.over for one in space.store.all())
+        assert space.everything() == before
+    finally:
+        subprocess.run(["umount", space.state], check=True)
 
 
 def test_the_words_of_the_unit_are_the_ones_that_undo(space: FixSpace) -> None:

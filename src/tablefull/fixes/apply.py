@@ -12,7 +12,7 @@ from tablefull.errors import KernelRefused, StalePlan, TablefullError
 from tablefull.fixes import perform
 from tablefull.fixes.act import Act, Flush, Step, When
 from tablefull.fixes.faults import Fault, never
-from tablefull.fixes.journal import ActDone, Journal, Store
+from tablefull.fixes.journal import ActDone, Journal, Store, boot_id
 from tablefull.fixes.perform import Where
 
 Tell = Callable[[str], None]
@@ -26,6 +26,8 @@ class Work:
 
     def __init__(self, store: Store, journal: Journal, where: Where, tell: Tell, fault: Fault = never) -> None:
         self.store, self.journal, self.where, self.tell, self.fault = store, journal, where, tell, fault
+        self._undoing = False
+        self._unwritable = ""
 
     def apply(self, stop: Callable[[], str] = str) -> None:
         """Do every step that is not held back until confirmation; ``stop`` says before each act why it should not be.
@@ -61,8 +63,12 @@ class Work:
     def undo(self, why: str) -> bool:
         """Undo what was done, in the opposite order. False where something was left, with notes about what and why."""
         self.journal.why = self.journal.why or why
+        self._unwritable = ""
+        self._undoing = True
         self._state("undoing")
-        self._back(("now", "confirmed", "until-confirmed"))
+        self._back(("now", "confirmed"))
+        if not self._lasting_left() or self.journal.boot_id != boot_id():
+            self._back(("until-confirmed",))
         for one in reversed(self.journal.acts):
             with suppress(OSError):
                 perform.tidy(one, Where(self.where.root, None), self.fault)
@@ -71,6 +77,22 @@ class Work:
         self._state("partly-undone" if left else "undone")
         return not left
 
+    def _lasting_left(self) -> bool:
+        """Whether something that lasts over a restart could not be undone: then the next boot tries once more."""
+        steps = self.journal.plan.steps
+        return any(one.state == "left" and steps[one.step].persists for one in self.journal.acts)
+
+    def _write(self) -> None:
+        """Have the journal on disk. A full or failing disk ends what is being done, and never what is being undone."""
+        try:
+            self.store.write(self.journal)
+        except KernelRefused as error:
+            if not self._undoing:
+                raise
+            if not self._unwritable:
+                self._unwritable = str(error)
+                self.tell(f"the journal cannot be written ({error}); what was done is undone all the same")
+
     def verified(self) -> list[str]:
         """What no longer is as it was left, in words."""
         wrong = []
@@ -78,7 +100,11 @@ class Work:
             act = self._act(one)
             if one.state != "done" or isinstance(act, Flush):
                 continue
-            seen = perform.look(act, self._where(self.journal.plan.steps[one.step]), one)
+            try:
+                seen = perform.look(act, self._where(self.journal.plan.steps[one.step]), one)
+            except KernelRefused as error:
+                wrong.append(str(error))
+                continue
             if seen.standing != "after":
                 wrong.append(f"{perform.named(act)} reads {seen.reads or seen.standing}")
         return wrong
@@ -104,7 +130,7 @@ class Work:
             if seen.standing == "after":
                 begun.state, begun.reads = "already", seen.reads
                 self.journal.acts.append(begun)
-                self.store.write(self.journal)
+                self._write()
                 self.tell(f"{perform.named(act)}: is so already")
                 return
             self.journal.acts.append(begun)
@@ -114,13 +140,13 @@ class Work:
                 f"{perform.named(act)}: {seen.reads}, and was not when the plan was made; "
                 "nothing of it was kept, make a new plan"
             )
-        self.store.write(self.journal)
+        self._write()
         self.fault(f"act {number}.{place} recorded")
         if seen.standing != "after":
             begun.reads, begun.note = perform.do(act, where, self.fault)
         self.fault(f"act {number}.{place} done")
         begun.state = "done"
-        self.store.write(self.journal)
+        self._write()
         self.tell(f"{perform.named(act)}: done" + (f" ({begun.note})" if begun.note else ""))
 
     def _back(self, when: tuple[When, ...]) -> None:
@@ -131,7 +157,7 @@ class Work:
             if one.state == "done" and not isinstance(act, Flush):
                 # Should this be killed, the next one knows that the undoing itself may be half done.
                 was, one.state = one.state, "doing"
-                self.store.write(self.journal)
+                self._write()
                 one.state = was
             self.fault(f"before undoing {one.step}.{one.act}")
             note = perform.undo(act, self._where(self.journal.plan.steps[one.step]), one, self.fault)
@@ -139,7 +165,7 @@ class Work:
             one.state, one.note = ("left", note) if note else ("undone", one.note)
             if isinstance(act, Flush):
                 one.note = "entries that were deleted do not come back; the next packet of each makes a new one"
-            self.store.write(self.journal)
+            self._write()
             self.tell(note or f"{perform.named(act)}: undone")
 
     def _act(self, one: ActDone) -> Act:
@@ -150,7 +176,7 @@ class Work:
 
     def _state(self, state: str) -> None:
         self.journal.state = state  # type: ignore[assignment]
-        self.store.write(self.journal)
+        self._write()
 
     def _note(self, line: str) -> None:
         self.journal.notes.append(line)

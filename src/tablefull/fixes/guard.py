@@ -18,7 +18,7 @@ from tablefull.errors import KernelRefused, TablefullError
 from tablefull.fixes import away, verify
 from tablefull.fixes.apply import Work
 from tablefull.fixes.faults import of
-from tablefull.fixes.journal import Journal, Store, say_holder
+from tablefull.fixes.journal import Decided, Journal, Store, say_holder
 from tablefull.fixes.perform import Where
 
 POLL_S = 0.1
@@ -85,16 +85,19 @@ def _keep(
             _undoer(store, identity, send, lock, space, "finish" if again else task, root, keeper, f"undoer{again}")
         fault(f"undoer {attempt} started")
         while True:
-            ended, _ = os.waitpid(-1, os.WNOHANG)
+            ended, status = os.waitpid(-1, os.WNOHANG)
             if ended == child:
                 break
             if told_to_end:
-                store.decide(identity, "undo", "its keeper was told to end", time.time())
+                with suppress(TablefullError):
+                    store.decide(identity, "undo", "its keeper was told to end", time.time())
                 told_to_end.clear()
             if not ended:
                 time.sleep(POLL_S / 2)
         _wait_for_orphans()
         fault(f"undoer {attempt} ended")
+        if status == 0:  # it went to its end, also where the journal could not be written any more
+            os._exit(0)
         with suppress(TablefullError):
             if store.read(identity).over:
                 os._exit(0)
@@ -200,7 +203,8 @@ class Undoer:
         self.journal.deadline_at = self.journal.applied_at + self.journal.confirm_within_s
         self.journal.deadline_boot_s = time.clock_gettime(time.CLOCK_BOOTTIME) + self.journal.confirm_within_s
         self.journal.state = "applied"
-        self.store.write(self.journal)
+        with suppress(KernelRefused):
+            self.store.write(self.journal)
         until = time.strftime("%H:%M:%S", time.localtime(self.journal.deadline_at))
         self._say(f"waits until {until} to be confirmed")
 
@@ -215,9 +219,10 @@ class Undoer:
             seen, self.where.space, journal.probe, self.work.verified, steps, over_s, lambda: bool(self._stop())
         )
         journal.seen = found.lines
-        self.store.write(journal)
+        with suppress(KernelRefused):
+            self.store.write(journal)
         if found.wrong:
-            self.store.decide(journal.id, "undo", found.wrong[0], time.time())
+            self._decide(found.wrong[0])
         decided = self.store.decided(journal.id)
         if found.wrong or decided is None or decided.what == "confirm":
             _tell(self.send, seen=found.lines, wrong=found.wrong, state="applied", deadline_at=journal.deadline_at)
@@ -227,9 +232,17 @@ class Undoer:
         while self.store.decided(self.journal.id) is None:
             why = self._ended()
             if why is not None:
-                self.store.decide(self.journal.id, "undo", why, time.time())
+                self._decide(why)
                 return
             time.sleep(POLL_S)
+
+    def _decide(self, why: str) -> Decided:
+        """Decide to undo, unless something else was decided. A disk that takes nothing takes no confirmation either."""
+        try:
+            return self.store.decide(self.journal.id, "undo", why, time.time())
+        except KernelRefused:
+            self.journal.why = why
+            return Decided("undo", why, time.time())
 
     def _stop(self) -> str:
         """Why what is being done should not be gone on with; empty while it should."""
@@ -252,7 +265,7 @@ class Undoer:
         decided = self.store.decided(identity)
         if decided is None:
             why = self.journal.why or "whoever made the change was killed before it was confirmed"
-            decided = self.store.decide(identity, "undo", why, time.time())
+            decided = self._decide(why)
         if decided.what == "confirm" and self.journal.state in ("applied", "keeping"):
             self._say("is being kept")
             self.work.keep()

@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from tablefull.errors import KernelRefused, UsageError
 from tablefull.fixes.act import HostPlan
 from tablefull.fixes.faults import Fault, never
+from tablefull.live.proc import Proc
 
 SCHEMA = "tablefull/fix-journal/1"
 PLACE = "/var/lib/tablefull/fixes"
@@ -85,6 +86,13 @@ class Journal(Struct, kw_only=True, omit_defaults=True):
     def over(self) -> bool:
         """Whether nothing is left to decide or to do."""
         return self.state in FINAL
+
+    @property
+    def armed_for_boot(self) -> bool:
+        """Whether what undoes it at boot is still there."""
+        return any(
+            one.state in ("doing", "done") and self.plan.steps[one.step].when == "until-confirmed" for one in self.acts
+        )
 
     def act(self, step: int, act: int) -> ActDone | None:
         """What became of one act; None where it never began."""
@@ -233,6 +241,12 @@ class Store:
             return Decided("undo", "the decision could not be read", 0.0)
 
 
+def boot_id() -> str:
+    """What the kernel calls this time since it started; empty where it does not say."""
+    found = Proc().text("proc/sys/kernel/random/boot_id", 100)
+    return found if isinstance(found, str) else ""
+
+
 class Held(KernelRefused):
     """Somebody else changes this host at the moment."""
 
@@ -247,9 +261,10 @@ def is_id(text: str) -> bool:
 
 
 def say_holder(descriptor: int, holder: str) -> None:
-    """Write into the lock who has it."""
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, holder.encode("utf-8", "replace")[:500], 0)
+    """Write into the lock who has it. It is for people alone, so a full disk is no matter."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, holder.encode("utf-8", "replace")[:500], 0)
 
 
 def replace(path: Path, content: bytes, fault: Fault = never) -> None:

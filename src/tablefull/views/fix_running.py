@@ -14,7 +14,7 @@ from tablefull import __version__
 from tablefull.errors import EXIT_FINE, EXIT_REFUSED, KernelRefused, UsageError
 from tablefull.fixes import faults, guard, rights
 from tablefull.fixes.act import HostPlan
-from tablefull.fixes.journal import Journal, Space, Store
+from tablefull.fixes.journal import Journal, Space, Store, boot_id
 from tablefull.live.proc import Proc
 from tablefull.views import fix_text
 from tablefull.views.output import emit, say
@@ -143,19 +143,14 @@ def undo(store: Store, identity: str | None) -> int:
     _root_needed(journal)
     lock = store.lock(f"fix {journal.id} ({journal.plan.fix}) is being undone (process {os.getpid()})")
     journal = store.read(journal.id)
-    journal.state, journal.why = "undoing", f"asked for by {who()}"
-    journal.notes = []
-    for one in journal.acts:
-        if one.state == "left":
-            one.state, one.note = "done", ""
-    store.write(journal)
+    _reopen(store, journal, f"asked for by {who()}")
     return _end(_finish(store, journal, lock), wanted="undone")
 
 
 def undo_pending(store: Store) -> int:
     """Undo (or, where that was decided, keep) whatever nobody is left to end: at boot, or after a disaster."""
     code = EXIT_FINE
-    pending = [one for one in store.all() if not one.over]
+    pending = [one for one in store.all() if not one.over or _once_more(one)]
     if not pending:
         say("tablefull: nothing is pending")
         return code
@@ -165,8 +160,26 @@ def undo_pending(store: Store) -> int:
             say(f"tablefull: fix {journal.id} is in hand: its undoer lives")
             continue
         lock = store.lock(f"fix {journal.id} ({journal.plan.fix}) is being ended (process {os.getpid()})")
-        code = max(code, _end(_finish(store, store.read(journal.id), lock), wanted=""))
+        journal = store.read(journal.id)
+        if _once_more(journal):
+            _reopen(store, journal, journal.why)
+        code = max(code, _end(_finish(store, journal, lock), wanted=""))
     return code
+
+
+def _once_more(journal: Journal) -> bool:
+    """Whether something that lasts over a restart could not be undone before this one: a shutdown lets no service
+    start.
+    """
+    return journal.state == "partly-undone" and journal.boot_id != boot_id() and journal.armed_for_boot
+
+
+def _reopen(store: Store, journal: Journal, why: str) -> None:
+    journal.state, journal.why, journal.notes = "undoing", why, []
+    for one in journal.acts:
+        if one.state == "left":
+            one.state, one.note = "done", ""
+    store.write(journal)
 
 
 def history(store: Store, form: str) -> int:
@@ -293,12 +306,6 @@ def again(space: Space) -> int | None:
             return descriptor
         os.close(descriptor)
     return None
-
-
-def boot_id() -> str:
-    """What the kernel calls this time since it started; empty where it does not say."""
-    found = Proc().text("proc/sys/kernel/random/boot_id", 100)
-    return found if isinstance(found, str) else ""
 
 
 def who() -> str:
