@@ -74,7 +74,7 @@ def test_no_entry_to_be_read_is_unknown(tmp_path: Path) -> None:
     act = SetValue(PLACE + "nf_conntrack_udp_timeout", "30", "10")
     found = predict.effect(step(act), host(tmp_path), FULL)
     assert found.entries_after is None
-    assert "unknown" in found.how
+    assert "no entry" in found.how
 
 
 def test_what_its_maker_counted_stays_and_the_moment_is_added(tmp_path: Path) -> None:

@@ -74,3 +74,8 @@ def test_a_value_that_does_not_read_as_written_is_wrong(monkeypatch: pytest.Monk
     monkeypatch.setattr(verify, "look", lambda proc, space: held(1))
     found = verify.after(verify.Before(held(1), None, None), None, None, lambda: ["max reads 3"], (), 0.0)
     assert found.wrong == ["max reads 3"]
+
+
+def test_a_name_is_asked_for_once(port: int) -> None:
+    assert verify.resolved(f"localhost:{port}", None) in (f"127.0.0.1:{port}", f"[::1]:{port}")
+    assert verify.resolved("no-such-name.invalid:1", None) == "no-such-name.invalid:1"

@@ -45,10 +45,10 @@ def test_the_line_to_type_is_the_line_that_was_typed() -> None:
 def test_a_plan_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_bytes(write(PLAN))
-    assert fix_planning.plans(asked(from_file=str(path))) == [PLAN]
+    assert fix_planning.plans(asked(from_file=str(path))).plans == [PLAN]
     path.write_bytes(msgspec.json.encode({"schema": fix_planning.SCHEMA, "plans": [PLAN]}))
-    assert fix_planning.plans(asked(from_file=str(path))) == [PLAN]
-    (moved,) = fix_planning.plans(asked(from_file=str(path), netns="web"))
+    assert fix_planning.plans(asked(from_file=str(path))).plans == [PLAN]
+    (moved,) = fix_planning.plans(asked(from_file=str(path), netns="web")).plans
     assert moved.netns == "web"
 
 

@@ -160,8 +160,10 @@ def _of_timeout(step: Step, host: LiveHost, table: Table) -> Predicted | None:
     if not acts or not all(act.before.isdecimal() and act.after.isdecimal() for act in acts):
         return None
     sample = host.sample
-    if sample is None or not sample.rows or table.total is None:
+    if sample is None or table.total is None:
         return Predicted(how="no entry could be read, so how long they have been silent is unknown")
+    if not sample.rows:
+        return Predicted(how="the table holds no entry at the moment, so there is nothing to count")
     now = {_canonical(act): int(act.before) for act in acts}
     classes = {one.name: one for one in timeout_choice.classes(sample.rows, now)}
     freed = entries = 0

@@ -21,7 +21,9 @@ MOST_CHARACTERS = 4000
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _CAP_SYS_MODULE = 1, 24, 16
 
 
-def run(command: Command, space: str | None = None, *, looking: bool = False) -> tuple[int, str]:
+def run(
+    command: Command, space: str | None = None, *, looking: bool = False, limit_s: float | None = None
+) -> tuple[int, str]:
     """Exit status and the last of what it said. ``looking``: it may load no module.
 
     KernelRefused where the program is not there, cannot be run or takes too long.
@@ -31,7 +33,7 @@ def run(command: Command, space: str | None = None, *, looking: bool = False) ->
     if path is None:
         raise KernelRefused(f"{shown(command)}: the program {name} is not installed")
     try:
-        return in_namespace(space, lambda: _run(path, command, looking))
+        return in_namespace(space, lambda: _run(path, command, looking, limit_s or (LOOK_S if looking else TIME_S)))
     except OSError as error:
         raise KernelRefused(f"{shown(command)}: {(error.strerror or str(error)).lower()}") from None
 
@@ -50,7 +52,7 @@ def failed(command: Command, status: int, said: str) -> KernelRefused:
     return KernelRefused(f"{shown(command)[:200]}: {how}: {last[0][:300]}")
 
 
-def _run(path: str, command: Command, looking: bool) -> tuple[int, str]:
+def _run(path: str, command: Command, looking: bool, limit_s: float) -> tuple[int, str]:
     import ctypes
 
     prctl = ctypes.CDLL(None).prctl
@@ -70,7 +72,6 @@ def _run(path: str, command: Command, looking: bool) -> tuple[int, str]:
         start_new_session=True,
         preexec_fn=before,  # noqa: PLW1509 - the only other thread waits for this one; it only calls prctl
     )
-    limit_s = LOOK_S if looking else TIME_S
     said = bytearray()
     # A service that it starts may keep its output open for good, so what is waited for is its end, not its silence.
     reader = threading.Thread(target=_drain, args=(child, said), daemon=True)

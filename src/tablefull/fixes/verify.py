@@ -21,16 +21,21 @@ from tablefull.live.proc import Proc
 PROBE_S = 3.0
 BEFORE_S = 1.0
 STEP_S = 0.5
+VERIFY_S = 5.0  # of a command: the time to confirm runs meanwhile
 # Packets that somebody misses, and entries that had to make room (kernel/uapi.py).
 TOLD = ("drop", "early_drop", "insert_failed", "invalid")
 
 
 class Before(Struct, frozen=True):
-    """What was seen before the change. ``probe`` None: none was asked for; else empty, or why it failed."""
+    """What was seen before the change. ``probe`` None: none was asked for; else empty, or why it failed.
+
+    ``address``: what the probe's name stood for then, so that afterwards nobody waits for a name service.
+    """
 
     occupancy: Occupancy
     rates: dict[str, float] | None
     probe: str | None
+    address: str | None = None
 
 
 class Verified(Struct):
@@ -46,6 +51,17 @@ def probe_target(text: str) -> tuple[str, int]:
     if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
         raise UsageError(f"--probe {text[:80]!a}: HOST:PORT is wanted, such as 192.0.2.1:443 or [2001:db8::1]:443")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def resolved(text: str, space: str | None) -> str:
+    """``ADDRESS:PORT`` for ``NAME:PORT``, as the name is known in the namespace; unchanged where it is not."""
+    host, port = probe_target(text)
+    try:
+        found = in_namespace(space, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except OSError:
+        return text
+    address = str(found[0][4][0])
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def probe(text: str, space: str | None) -> str:
@@ -71,10 +87,11 @@ def before(space: str | None, target: str | None, over_s: float = BEFORE_S) -> B
     """Two looks ``over_s`` apart, and the probe."""
     first = look(Proc(), space)
     began = time.monotonic()
-    answered = None if target is None else probe(target, space)
+    address = None if target is None else resolved(target, space)
+    answered = None if address is None else probe(address, space)
     time.sleep(max(0.0, over_s - (time.monotonic() - began)))
     second = look(Proc(), space)
-    return Before(second, _rates(first, second, time.monotonic() - began), answered)
+    return Before(second, _rates(first, second, time.monotonic() - began), answered, address)
 
 
 def after(
@@ -102,7 +119,7 @@ def after(
     result.lines.append(_course(seen.occupancy, [*counts, last.count], last, took))
     result.lines += _moved(seen.rates, _rates(first, last, took))
     if target is not None:
-        _probed(result, target, seen.probe, probe(target, space))
+        _probed(result, target, seen.probe, probe(seen.address or target, space))
     for step in steps:
         for command in step.verify:
             result.lines.append(_ran(command, space if step.scope == "netns" else None))
@@ -150,7 +167,7 @@ def _probed(result: Verified, target: str, was: str | None, now: str) -> None:
 
 def _ran(command: Command, space: str | None) -> str:
     try:
-        status, said = programs.run(command, space, looking=True)
+        status, said = programs.run(command, space, looking=True, limit_s=VERIFY_S)
     except KernelRefused as error:
         return str(error)
     first = said.strip().splitlines()[:1]

@@ -124,11 +124,12 @@ def _plan(what: tuple[str, ...], form: str, output: str | None, said: dict[str, 
     asked = fix_planning.Asked(ids=tuple(ids), said=said, words=sys.argv[1:])
     if said["applied"]:
         return fix_planning.apply(asked, _time(said, "confirm_within"), _time(said, "verify_for"))
-    plans = fix_planning.plans(asked)
-    if not plans:
-        return EXIT_BLIND if fix_planning.tell_why_none(asked) else EXIT_FINE
-    fix_planning.show(plans, form, output, asked)
-    return EXIT_REFUSED if all(plan.refused for plan in plans) else EXIT_FINE
+    found = fix_planning.plans(asked)
+    if not found.plans:
+        fix_planning.tell_why_none(found)
+        return EXIT_BLIND if found.blind else EXIT_FINE
+    fix_planning.show(found, form, output, asked)
+    return EXIT_REFUSED if all(plan.refused for plan in found.plans) else EXIT_FINE
 
 
 def _time(said: dict[str, object], name: str) -> float:

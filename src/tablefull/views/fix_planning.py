@@ -30,10 +30,21 @@ class Asked(Struct, frozen=True):
     words: list[str]
 
 
-def plans(asked: Asked) -> list[HostPlan]:
-    """The plans for this host; empty where it shows nothing to fix."""
+class Found(Struct, frozen=True):
+    """The plans for this host, none where it shows nothing to fix; and, where they come of a diagnosis, what it says.
+
+    ``blind``: there is none because not enough was seen.
+    """
+
+    plans: list[HostPlan]
+    headline: str = ""
+    blind: bool = False
+
+
+def plans(asked: Asked) -> Found:
+    """The plans that the words of this call mean."""
     if asked.said["from_file"]:
-        return _from_file(str(asked.said["from_file"]), asked)
+        return Found(_from_file(str(asked.said["from_file"]), asked))
     from tablefull.fixes import predict, steps
     from tablefull.fixes.live_host import LiveHost
 
@@ -43,13 +54,15 @@ def plans(asked: Asked) -> list[HostPlan]:
         _may_enter(netns)
     host = LiveHost(netns=netns)
     watched = predict.Watched(host)
-    ids = asked.ids or tuple(_wanted(host))
+    ids, headline, blind = asked.ids, "", False
+    if not ids:
+        ids, headline, blind = _wanted(host)
     options = _options(asked.said)
     found = [steps.plan(one, host, options) for one in ids]
     if any(plan.steps for plan in found):
         table = watched.table()
         found = [predict.with_effects(plan, host, table) for plan in found]
-    return [_complete(plan, host, asked) for plan in found]
+    return Found([_complete(plan, host, asked) for plan in found], headline, blind)
 
 
 def _may_enter(netns: str) -> None:
@@ -93,27 +106,22 @@ def _persisted(plan: HostPlan, host: Any) -> tuple[tuple[Step, ...], tuple[str, 
     return tuple(steps), found.told
 
 
-def _wanted(host: Any) -> list[str]:
-    """The fixes that a diagnosis of this host asks for."""
+def _wanted(host: Any) -> tuple[tuple[str, ...], str, bool]:
+    """The fixes that a diagnosis of this host asks for, what it says, and whether it saw too little to tell."""
     from tablefull.fixes.diagnosis import diagnose
-
-    return [one.id for one in diagnose(host.snapshot).fixes if one.id != "none"]
-
-
-def tell_why_none(asked: Asked) -> bool:
-    """Say why there is no plan. True where not enough was seen to tell."""
-    from tablefull.fixes.diagnosis import diagnose
-    from tablefull.fixes.live_host import LiveHost
     from tablefull.views import wording
 
-    netns = asked.said["netns"]
-    assert netns is None or isinstance(netns, str)
-    found = diagnose(LiveHost(netns=netns).snapshot)
-    if wording.answer_known(found):
+    found = diagnose(host.snapshot)
+    ids = tuple(one.id for one in found.fixes if one.id != "none")
+    return ids, found.headline, not ids and not wording.answer_known(found)
+
+
+def tell_why_none(found: Found) -> None:
+    """Say why there is no plan."""
+    if found.blind:
+        say(f"tablefull: not enough was seen to plan anything ({found.headline}); name a fix, or run it as root")
+    else:
         say(f"tablefull: nothing to fix here: {found.headline}")
-        return False
-    say(f"tablefull: not enough was seen to plan anything ({found.headline}); name a fix, or run it as root")
-    return True
 
 
 def _options(said: dict[str, Any]) -> Any:
@@ -166,20 +174,21 @@ def _from_file(path: str, asked: Asked) -> list[HostPlan]:
     return [msgspec.structs.replace(one, netns=netns) if netns else one for one in plans]
 
 
-def show(found: list[HostPlan], form: str, output: str | None, asked: Asked) -> None:
+def show(found: Found, form: str, output: str | None, asked: Asked) -> None:
     """The plans in the form that was asked for."""
     from tablefull.views import fix_script, fix_text
     from tablefull.views.terminal import wants_colour, width_of
 
     if form == "json":
-        whole = {"schema": SCHEMA, "tool": __version__, "plans": found}
+        whole = {"schema": SCHEMA, "tool": __version__, "plans": found.plans}
         emit(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n", output, utf8=True)
     elif form == "text":
-        page = fix_text.plans(found, 80 if output else width_of(sys.stdout), _again(asked))
+        width = 80 if output else width_of(sys.stdout)
+        page = fix_text.plans(found.plans, width, _again(asked), found.headline)
         emit(page.coloured() if output is None and wants_colour(sys.stdout) else page.plain(), output)
     else:
         makers = {"sh": fix_script.shell, "ansible": fix_script.ansible, "markdown": fix_script.markdown}
-        emit(makers[form](found), output, utf8=True)
+        emit(makers[form](found.plans), output, utf8=True)
 
 
 def _again(asked: Asked) -> str:
@@ -209,7 +218,7 @@ def apply(asked: Asked, confirm_within_s: float, verify_for_s: float) -> int:
         probe_target(probe)
     if len(asked.ids) != 1 and not asked.said["from_file"]:
         raise UsageError("--apply: one fix at a time, named by its id; without --apply it is said which would help")
-    found = plans(asked)
+    found = plans(asked).plans
     if len(found) != 1:
         raise UsageError(f"--plan: it holds {len(found)} plans; one at a time is applied")
     (one,) = found

@@ -28,9 +28,14 @@ _STYLE = {"confirmed": "good", "applied": "worth", "undone": "", "partly-undone"
 MOST_FILE_LINES = 12
 
 
-def plans(found: Sequence[HostPlan], width: int, how: str) -> Page:
-    """Plans one below the other; ``how`` is the command that applies one, with ``{}`` for its id, if any."""
+def plans(found: Sequence[HostPlan], width: int, how: str, headline: str = "") -> Page:
+    """Plans one below the other; ``how`` is the command that applies one, with ``{}`` for its id, if any.
+
+    ``headline`` is what the diagnosis says that asked for them.
+    """
     page = Page(width)
+    if headline:
+        page.text(headline, "strong", indent=0)
     for plan in found:
         page.blank()
         _plan(page, plan, how)
