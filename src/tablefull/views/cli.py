@@ -54,6 +54,7 @@ Examples:
   tablefull diagnose web1.tar.gz --format json
   tablefull explain bridge-nf
   sudo tablefull table                      who fills it
+  sudo tablefull fix                        what would help, step by step
   tablefull replay web1.pcap --max 65536    what would happen
 
 \b
@@ -123,7 +124,7 @@ def cli() -> None:
     """What `nf_conntrack: table full, dropping packet` means here, why it happens, and the way out.
 
     Reads what you have (a paste of dmesg, sysctl and iptables output, a log, a bundle, or the host it runs on) and
-    answers with causes, evidence, commands and their undo. It changes nothing.
+    answers with causes, evidence, commands and their undo. It changes nothing unless `fix --apply` is asked for.
     """
 
 
