@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import time
+from typing import cast
 
 TELL_S = 0.1
 MOST_AT_ONCE = 4000
@@ -36,10 +37,11 @@ def answer(query: bytes) -> bytes:
 
 class _Server(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        # Of the class it is by its protocol; Python 3.11 does not say so of its instances.
+        self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if (said := answer(data)) and isinstance(self.transport, asyncio.DatagramTransport):
+        if said := answer(data):
             self.transport.sendto(said, addr)
 
     def error_received(self, exc: Exception) -> None:

@@ -168,11 +168,12 @@ def watch(folder: Path) -> None:
         if time.monotonic() - heard > SILENCE_S and isinstance(player, int) and alive(state, "player"):
             os.kill(player, signal.SIGKILL)
             break
-        _spare_the_host(folder)
+        spare_the_host(folder)
     remove(folder)
 
 
-def _spare_the_host(folder: Path) -> None:
+def spare_the_host(folder: Path) -> None:
+    """Put a lowered limit back as soon as the host itself comes near to it."""
     lowered = read(folder).get("max_lowered")
     if isinstance(lowered, int):
         try:

@@ -280,13 +280,14 @@ class Player:
             )
         )
         for line in self._tail.more():
-            self._logged(line.text)
+            self.logged(line.text)
         if self._looked - self._shown >= 1.0 and not quiet:
             self._shown = self._looked
             second = ended(self.requests[-SECOND_REQUESTS:], self._looked - 1.0, self._looked)
             self._tell(Seen(self.looks[-1], second, self.room.ballast, self.room.limit))
 
-    def _logged(self, text: str) -> None:
+    def logged(self, text: str) -> None:
+        """Keep a line of the kernel's log where it is about this table; show the first ones."""
         own = "table full" in text and (f"netns {self._inode}," in text or "netns" not in text)
         flooded = "SYN flooding" in text and self.scene.flooded
         # "N callbacks suppressed" names no table: it is kept where ours spoke before it.

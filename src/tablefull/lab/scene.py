@@ -43,6 +43,11 @@ _WRK = "function delay() return {pause_ms} end\n"
 _WRK_CONNECTIONS = 4
 
 
+def nginx_conf(folder: Path) -> str:
+    """nginx in one process, with all it writes below ``folder``."""
+    return _NGINX.format(folder=folder, page=PAGE)
+
+
 class Witness:
     """A program of somebody else that measures the same: its words, and where it runs."""
 
@@ -125,7 +130,7 @@ class Scene:
         if program is not None:
             folder = self.stage.folder / machine.name
             folder.mkdir()
-            (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, page=PAGE))
+            (folder / "nginx.conf").write_text(nginx_conf(folder))
             words = [program, "-e", "stderr", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
             self.uses("nginx serves")
         else:

@@ -25,7 +25,7 @@ class HttpServer(Scene):
     title: ClassVar[str] = "A web server whose firewall remembers every visitor"
     summary: ClassVar[str] = "A web server with a stateful firewall; a new connection for every request."
     watched: ClassVar[str] = "server"
-    expected: ClassVar[tuple[str, ...]] = ("time-wait-churn", "long-established-timeout", "table-undersized")
+    expected: ClassVar[tuple[str, ...]] = ("long-established-timeout", "time-wait-churn")
     fix: ClassVar[str] = "notrack"
     kind: ClassVar[Kind] = Kind(server=SERVER, dport=80)
     tries: ClassVar[tuple[str, ...]] = ("conntrack -C", "iptables-legacy -L -v", "ss -s")

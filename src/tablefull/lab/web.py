@@ -74,7 +74,7 @@ class Visitors:
             kind = b"keep-alive" if self.vanish else b"close"
             await loop.sock_sendall(sock, b"GET / HTTP/1.1\r\nHost: www.example\r\nConnection: %s\r\n\r\n" % kind)
             data = b""
-            while b"\r\n\r\n" not in data or len(data) < _whole(data):
+            while b"\r\n\r\n" not in data or len(data) < whole(data):
                 part = await loop.sock_recv(sock, 65536)
                 if not part:
                     return False
@@ -109,7 +109,8 @@ class Visitors:
             await asyncio.sleep(min(0.02, 1 / rate))
 
 
-def _whole(data: bytes) -> int:
+def whole(data: bytes) -> int:
+    """How many bytes an answer has, by what its head says."""
     head, _, _ = data.partition(b"\r\n\r\n")
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
