@@ -10,7 +10,6 @@ import pytest
 from tablefull.lab.scenes import SCENES
 
 
-
 def test_alone_it_lists_the_scenes(tablefull: Callable[..., object]) -> None:
     done = tablefull("lab")
     assert (done.returncode, done.stderr) == (0, "")  # type: ignore[attr-defined]

@@ -154,6 +154,21 @@ def _remove_spaces(scene: str) -> list[str]:
         time.sleep(0.05)
 
 
+def begin(folder: Path, state: dict[str, object]) -> None:
+    """The scene's folder, made by who will remove it: there is none without a guardian.
+
+    It appears together with its file, so that `lab --clean` never meets one that says nothing.
+    """
+    me = os.getpid()
+    making = folder.with_name(f".{folder.name}")
+    for _ in range(5):
+        with contextlib.suppress(FileNotFoundError):  # another scene ended and took the empty folder away
+            making.mkdir(mode=0o700, parents=True)
+            break
+    write(making, state | {"guardian": me, "guardian_started": started(me)})
+    making.rename(folder)
+
+
 def watch(folder: Path) -> None:
     """Until the player is gone, says so, or hangs: then everything is removed."""
     state = read(folder)
@@ -184,14 +199,16 @@ def spare_the_host(folder: Path) -> None:
 
 
 def main() -> None:
-    """``guardian.py FOLDER [LOCK]``: LOCK is the descriptor of a lock that is to be held until the end."""
+    """``guardian.py FOLDER KIND PLAYER BORN [LOCK]``: LOCK is the descriptor of a lock that is held until the end."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)
-    if len(sys.argv) > 2:
-        fcntl.fcntl(int(sys.argv[2]), fcntl.F_GETFD)
-    sys.stdout.write("armed\n")
-    sys.stdout.flush()
-    watch(Path(sys.argv[1]))
+    folder, kind, player, born = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    if len(sys.argv) > 5:
+        fcntl.fcntl(int(sys.argv[5]), fcntl.F_GETFD)
+    begin(folder, {"scene": kind, "player": player, "player_started": born})
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, b"armed\n")
+    watch(folder)
 
 
 if __name__ == "__main__":

@@ -120,8 +120,7 @@ class Player:
         self._began = time.monotonic()
         self._looked = self._shown = 0.0
         self._inode = scene.machine.inode()
-        self._tables = {stage.machines[name].inode() for name in stage.machines}
-        self._suppressed = False
+        self._lowered = False
 
     @property
     def now_s(self) -> float:
@@ -156,6 +155,7 @@ class Player:
 
     def _cause(self) -> None:
         room.lower(self.room, self.stage.note)
+        self._lowered = self.room.how == "lowered"
         if self.room.ballast:
             there = self.looks[-1].count if self.looks and self.looks[-1].count else 0
             ballast.put_in(self.scene.machine.path, self.scene.kind, max(0, self.room.ballast - there))
@@ -269,6 +269,11 @@ class Player:
     def _look(self, quiet: bool) -> None:
         held = look(self._proc, self.scene.machine.path)
         self._looked = self.now_s
+        if self._lowered and isinstance(held.limit, int) and held.limit != self.room.limit:
+            self._lowered = False
+            self._tell(
+                Note(f"nf_conntrack_max is {held.limit:,}: it was put back early, the host itself came near to it.")
+            )
         steps = None if self._first is None else moved(self._first, held.counters)
         self.looks.append(
             Look(

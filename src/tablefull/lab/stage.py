@@ -153,14 +153,8 @@ class Stage:
 
     def _open(self) -> None:
         me = os.getpid()
-        guardian.STATES.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A folder with its file appears at once: `lab --clean` never meets one that says nothing.
-        making = guardian.STATES / f".{self.scene}"
-        making.mkdir(mode=0o700)
-        guardian.write(making, {"scene": self.kind, "player": me, "player_started": guardian.started(me)})
-        making.rename(self.folder)
-        words = [sys.executable, "-I", str(_GUARDIAN), str(self.folder)]
         kept = () if self._lock is None else (self._lock,)
+        words = [sys.executable, "-I", str(_GUARDIAN), str(self.folder), self.kind, str(me), str(guardian.started(me))]
         self._guardian = subprocess.Popen(
             [*words, *map(str, kept)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             start_new_session=True, pass_fds=kept, cwd="/",
@@ -168,8 +162,6 @@ class Stage:
         assert self._guardian.stdout is not None
         if self._guardian.stdout.readline() != b"armed\n":
             raise KernelRefused("the process that removes the scene did not start, so nothing was made")
-        pid = self._guardian.pid
-        self.note(guardian=pid, guardian_started=guardian.started(pid))
 
     def note(self, **facts: object) -> None:
         """Write down what the guardian and `lab --clean` have to know, before it becomes true."""
