@@ -4,7 +4,7 @@ import pytest
 from tests.fixes.boot_trees import tree
 
 from tablefull.fixes import boot_settings
-from tablefull.fixes.boot_settings import applied, entries, merged, slashed
+from tablefull.fixes.boot_settings import applied, entries, merged, slashed, taken
 from tablefull.fixes.boot_tree import Fragment
 
 MAX = "net/netfilter/nf_conntrack_max"
@@ -35,9 +35,15 @@ def test_lines_of_a_file() -> None:
 def test_a_pattern_passes_over_what_is_named() -> None:
     files = [fragment("net.netfilter.nf_conntrack_max = 1\nnet.netfilter.nf_conntrack_* = 2\n")]
     assert [one.value for one in applied(files, [MAX], "systemd")] == ["1"]
-    assert [one.value for one in applied(files, [MAX], "line by line")] == ["1", "2"]
+    assert [one.value for one in applied(files, [MAX], "line by line")] == ["1"]
     assert [one.value for one in applied(files, ["net/netfilter/nf_conntrack_acct"], "procps")] == ["2"]
     assert applied(files, ["net/netfilter/nf_conntrack_x/y"], "procps") == []
+
+
+def test_a_dash_is_read_by_newer_programs_alone() -> None:
+    files = [fragment("-net.netfilter.nf_conntrack_max = 1\n")]
+    assert [one.value for one in applied(files, [MAX], "systemd")] == ["1"]
+    assert applied(files, [MAX], "line by line") == []
 
 
 def test_a_bare_name_takes_back_under_systemd_alone() -> None:
@@ -83,3 +89,12 @@ def test_red_hat_6_reads_the_folder_only_where_its_script_does() -> None:
 def test_ubuntu_of_old_reads_the_folder_and_then_the_file() -> None:
     found = [one.name for one in boot_settings.of_folder_then_conf(tree("ubuntu-12.04"))]
     assert found == ["10-console-messages.conf", "10-network-security.conf", "sysctl.conf"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("41 # five", "41"), ("42#", None), ("43;", None), ("0x20", "32"), (" 46", "46"), ("+47", None), ("", None)],
+)
+def test_what_the_kernel_takes_of_a_text(text: str, number: str | None) -> None:
+    # Measured on 6.18, nf_conntrack_udp_timeout; tests/realkernel/test_boot_order.py asks again.
+    assert taken(text) == number

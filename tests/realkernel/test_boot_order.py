@@ -1,7 +1,10 @@
 """The order of a boot's files beside the programs that read them: systemd-sysctl, procps' sysctl, modprobe."""
 
+import ctypes
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +15,7 @@ from tests.realkernel import boot_place
 
 from tablefull.fixes import boot_settings
 from tablefull.fixes.boot_modules import modprobe
-from tablefull.fixes.boot_settings import applied
+from tablefull.fixes.boot_settings import applied, taken
 from tablefull.fixes.boot_tree import Tree
 
 pytestmark = pytest.mark.realkernel
@@ -135,3 +138,63 @@ def test_modprobe_reads_the_same_lines_in_the_same_order(files: dict[tuple[str, 
             assert ours == " ".join(theirs).split()
             install = [line.split(None, 2)[2] for line in shown if line.startswith(f"install {module} ")]
             assert ([found.install[module][0]] if module in found.install else []) == install[:1]
+
+
+plain = st.lists(
+    st.one_of(
+        line.filter(lambda text: "*" not in text),
+        st.sampled_from(
+            ("net.netfilter.nf_conntrack_max = 5 # five", "net.netfilter.nf_conntrack_max=6#", "net.netfilter.* = 7")
+        ),
+    ),
+    max_size=5,
+).map("\n".join)
+
+
+@RUNS
+@given(text=plain)
+def test_busybox_ends_at_the_same_values(text: str) -> None:
+    if shutil.which("busybox") is None:
+        pytest.skip("needs busybox (scripts/test-packages names its package)")
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        made({("etc/sysctl.d", "x.conf"): text}, "", tree)
+        words = boot_place.run(tree, "busybox", "sysctl", "-e", "-q", "-p", "/etc/sysctl.d/x.conf")
+        fragment = Tree(tree).fragment("/etc/sysctl.d/x.conf")
+        assert fragment is not None
+        for key in KEYS:
+            values = [entry.value for entry in applied([fragment], [key], "line by line")]
+            assert boot_place.value(tree, key) == (values[-1] if values else "0"), words
+
+
+@given(text=st.from_regex(r"[ 0-9a-fxX+#;-]{0,6}", fullmatch=True))
+@example(text="41 # five")
+@example(text="42#")
+@example(text="0x20")
+@example(text="010")
+def test_the_kernel_takes_the_same_number(text: str, inside: Path) -> None:
+    value = taken(text)
+    if value is not None and not 1 <= int(value) <= 2**31 // 1000:
+        return
+    inside.write_text("7\n")
+    try:
+        inside.write_text(text + "\n")
+    except OSError:
+        assert value is None
+    else:
+        assert (value or "7") == inside.read_text().strip()
+
+
+@pytest.fixture(scope="module")
+def inside() -> Iterator[Path]:
+    """A timeout of a network namespace that this process stands in meanwhile."""
+    here = os.open("/proc/self/ns/net", os.O_RDONLY)
+    ctypes.CDLL(None).unshare(0x40000000)
+    try:
+        path = Path("/proc/sys/net/netfilter/nf_conntrack_udp_timeout")
+        if not path.exists():
+            pytest.skip("connection tracking is not loaded")
+        yield path
+    finally:
+        ctypes.CDLL(None).setns(here, 0)
+        os.close(here)

@@ -227,6 +227,8 @@ def simulate(
     init = found if init in ("", "unknown") or found == "initscripts" else init
     udev = init != "openrc" or any(boot_services.enabled(tree, init, name) for name in ("udev", "eudev"))
     machine = Machine(tree, keys, kernel, builtin=builtin, udev=udev)
+    if init in ("upstart", "initscripts", "openrc"):  # procps before 3.3.17, or busybox
+        machine.single = "line by line"
     going = _Going(machine, init)
     _command_line(machine, tree)
     way = _WAYS.get(init)

@@ -11,11 +11,13 @@ from msgspec import Struct
 from tablefull.fixes import boot_settings
 from tablefull.fixes.boot_modules import Modprobe, Told, brings, carriers, modprobe, udev_calls, udev_is_late
 from tablefull.fixes.boot_script import Call, calls_of, refuses
-from tablefull.fixes.boot_settings import Entry, Way, applied, slashed
+from tablefull.fixes.boot_settings import Entry, Way, applied, slashed, taken
 from tablefull.fixes.boot_tree import Fragment, Tree
 from tablefull.fixes.live_host import places
 from tablefull.kernel import sysctls
 from tablefull.kernel.identity import KernelVersion, at_least
+
+_NUMBERS = ("nf_conntrack_", "net.bridge.bridge-nf-")
 
 
 class Load(Struct, frozen=True):
@@ -76,6 +78,8 @@ class Machine:
         self.writes: list[Write] = []
         self.values: dict[str, Write] = {}
         self.at = "kernel"
+        # How ``sysctl -p FILE`` reads here: procps from 3.3.17 on reads all before it writes.
+        self.single: Way = "procps"
         self._loading: set[str] = set()
         self._modprobe: Modprobe = modprobe(tree)
         self._paths = {key: self._names(key) for key in self.keys}
@@ -116,6 +120,11 @@ class Machine:
         by_sysctl = key == "nf_conntrack_buckets" and program != "modprobe" and "/sys/module" not in why
         if by_sysctl and reached and sysctls.writable(key, self.kernel).value is False:
             reached, why = False, "this kernel shows the bucket count and lets nobody write it there"
+        if value is not None and key.startswith(_NUMBERS):
+            number = taken(value)
+            if number is None:
+                reached, why = False, f"the kernel refuses {value[:40]!r}: no number"
+            value = value if number is None else number
         write = Write(key, value, self.at, program, file, line, reached, certain, owner, why)
         self.writes.append(write)
         if reached and certain:
@@ -228,5 +237,5 @@ class Machine:
 
     def _file(self, fragment: Fragment, program: str, certain: bool, owner: str, race: str) -> None:
         for key, names in self._paths.items():
-            for entry in applied([fragment], names, "line by line"):
+            for entry in applied([fragment], names, self.single):
                 self.set(key, entry.value, program, entry.file, entry.line, certain=certain, owner=owner, why=race)

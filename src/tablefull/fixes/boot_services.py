@@ -118,7 +118,7 @@ def _ufw(machine: Machine) -> None:
     path = named[1] if named else "/etc/ufw/sysctl.conf"
     fragment = tree.fragment(path) if path else None
     if fragment is not None:
-        machine.apply([fragment], "ufw", way="line by line", owner="ufw")
+        machine.apply([fragment], "ufw", way=machine.single, owner="ufw")
 
 
 def services(machine: Machine, init: str) -> None:

@@ -6,6 +6,7 @@ loses under another.
 """
 
 import fnmatch
+import re
 from collections.abc import Collection
 from typing import Literal
 
@@ -19,12 +20,16 @@ CONF = "/etc/sysctl.conf"
 
 
 class Entry(Struct, frozen=True):
-    """One line of a file of settings: ``key`` with slashes; no ``value`` takes the key out of a pattern."""
+    """One line of a file of settings: ``key`` with slashes; no ``value`` takes the key out of a pattern.
+
+    ``minus``: a dash stands before the key, which only newer programs read as "never mind an error".
+    """
 
     key: str
     value: str | None
     file: str
     line: int
+    minus: bool = False
 
     @property
     def pattern(self) -> bool:
@@ -58,7 +63,7 @@ def entries(fragment: Fragment) -> list[Entry]:
         negative = key.startswith("-")
         key = key.removeprefix("-").strip()
         if key and (mark or negative):
-            found.append(Entry(slashed(key), value.strip() if mark else None, fragment.path, number))
+            found.append(Entry(slashed(key), value.strip() if mark else None, fragment.path, number, negative))
     return found
 
 
@@ -84,11 +89,12 @@ def merged(files: list[Fragment], way: Way = "systemd") -> list[Entry]:
 def applied(files: list[Fragment], keys: Collection[str], way: Way) -> list[Entry]:
     """The writes to one setting in their order; ``keys`` are its names, with slashes.
 
-    ``line by line``: procps before 4, busybox, and whatever applies one file after another.
+    ``line by line``: procps before 3.3.17, busybox, and whatever else writes as it reads; these know no patterns and
+    no dash.
     """
     if way == "line by line":
         every = (entry for fragment in files for entry in entries(fragment))
-        return [entry for entry in every if entry.value is not None and any(entry.names(key) for key in keys)]
+        return [entry for entry in every if entry.value is not None and entry.key in keys and not entry.minus]
     final = merged(files, way)
     named = {entry.key for entry in final if not entry.pattern}
     free = [key for key in keys if key not in named]
@@ -97,6 +103,25 @@ def applied(files: list[Fragment], keys: Collection[str], way: Way) -> list[Entr
         for entry in final
         if entry.value is not None and any(entry.names(key) for key in (free if entry.pattern else keys))
     ]
+
+
+_NUMBER = re.compile(r"(-?)(0[xX][0-9a-fA-F]+|\d+)(?:\s|$)")
+
+
+def taken(value: str) -> str | None:
+    """What a setting that holds one number takes of a text; None where the write is refused.
+
+    A number ends at white space, and what follows is passed over: a comment behind a value does no harm, one that
+    touches it does. Hexadecimal and octal are understood. [measured on 6.18: __do_proc_dointvec, proc_get_long]
+    """
+    found = _NUMBER.match(value.strip())
+    if found is None:
+        return None
+    digits = found[2]
+    octal = len(digits) > 1 and digits.isdecimal() and digits[0] == "0"
+    if octal and any(digit in "89" for digit in digits):
+        return None
+    return f"{found[1]}{int(digits, 8 if octal else 0)}"
 
 
 def of_systemd(tree: Tree) -> list[Fragment]:
