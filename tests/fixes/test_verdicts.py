@@ -157,3 +157,22 @@ def test_the_zones_of_firewalld_open_ports_to_untracked_packets_too() -> None:
     walker = Walker(rules, [base])
     assert cut_off(walker, "input", SSH, begins=True) is None
     assert cut_off(walker, "input", Packet("ip", "tcp", dport=2222), begins=True) is rules[-1]
+
+
+def test_a_drop_that_only_untracked_packets_meet_is_named() -> None:
+    """Found by a ruleset made up at random: the answers jump, untracked, into a chain that may drop them."""
+    rules = [
+        rule("-A OUTPUT -m conntrack ! --ctstate NEW,ESTABLISHED -j more"),
+        rule("-A OUTPUT -p tcp -m tcp --sport 22 -j ACCEPT"),
+        rule("-A more -d 10.9.1.0/24 -j DROP"),
+    ]
+    walker = Walker(rules, [chain("OUTPUT", "DROP"), chain("more", None)])
+    assert cut_off(walker, "output", SSH_BACK, begins=False) is rules[2]
+
+
+def test_the_drop_of_forged_loopback_addresses_cuts_nobody_off() -> None:
+    """As kube-proxy writes it."""
+    firewall = rule(
+        "-A INPUT ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
+    )
+    assert cut_off(Walker([firewall], BASE), "input", DNS, begins=True) is None

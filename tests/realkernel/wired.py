@@ -139,8 +139,10 @@ def state(space: Namespace) -> dict[str, str]:
     }
 
 
-# They change by themselves: counts, and what is drawn at random.
-_LIVES = re.compile(r"nf_conntrack_count|\.stable_secret|tcp_fastopen_key|route\.|fib_multipath_hash_seed")
+# They change by themselves (counts, what is drawn at random), or are the whole host's and a neighbour's to change.
+_LIVES = re.compile(
+    r"nf_conntrack_(count|max|buckets|expect_max)|\.stable_secret|tcp_fastopen_key|route\.|fib_multipath_hash_seed"
+)
 
 
 def commanded(space: Namespace | None, command: Command) -> int:

@@ -75,6 +75,11 @@ def _in_ports(wanted: int | None, texts: Sequence[str]) -> bool | None:
     return None if unknown else False
 
 
+def _is_loopback(text: str) -> bool:
+    """Whether an address is one that no packet from outside has, from or to."""
+    return text.startswith("127.") or text in ("::1", "::1/128")
+
+
 def _is_protocol(wanted: str | None, texts: Sequence[str]) -> bool | None:
     if wanted is None:
         return None
@@ -117,6 +122,8 @@ def of_iptables(text: str, packet: Packet, state: str) -> Reading:
             found = _turned(_in_ports(packet.dport, value.split(",")), negated)
         elif word in ("--sport", "--sports", "--source-port", "--source-ports"):
             found = _turned(_in_ports(packet.sport, value.split(",")), negated)
+        elif word in ("-s", "-d", "--source", "--destination") and _is_loopback(value):
+            found = negated
         elif word in ("--state", "--ctstate"):
             found = _turned(state in value.split(","), negated)
         elif word.startswith("-"):
@@ -192,6 +199,9 @@ def _matched(words: Sequence[str], at: int, packet: Packet, state: str) -> tuple
         return True, at + 1
     if word in ("ip", "ip6") and word != packet.family:
         return False, at + 1
+    if word in ("ip", "ip6") and following in ("saddr", "daddr"):
+        elements, after = _braced(words, at + 2 + negated)
+        return (negated if all(map(_is_loopback, elements)) else None), after
     return None, at + 1
 
 

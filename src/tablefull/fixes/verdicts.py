@@ -125,23 +125,28 @@ def _nat(chain: FwChain) -> bool:
 
 
 def cut_off(walker: Walker, hook: str, packet: Packet, *, begins: bool) -> FwRule | None:
-    """The rule that lets this packet through by its state, where it would be dropped untracked; None where none does.
+    """The rule by which this packet, untracked, may be dropped where it is not now: the one whose state lets it
+    through, else the one that drops it. None where there is none.
 
     ``begins``: it may be the first of a connection. What lets that one in, lets in all that look like it.
     """
     for chain in walker.base(hook, packet.family):
         bare = walker.walk(chain, packet, UNTRACKED)
-        if bare[-1].verdict != "drop":
+        now = walker.walk(chain, packet, NEW if begins else ESTABLISHED)
+        # A drop that only the untracked packet meets; else the end of the chain, where an accept is lost on the way.
+        drops = {id(met.rule) for met in now if met.verdict == "drop"}
+        new = [number for number, met in enumerate(bare) if met.verdict == "drop" and id(met.rule) not in drops]
+        accepts = {id(met.rule) for met in bare if met.verdict == "accept"}
+        lost = [met.rule for met in now if met.verdict == "accept" and met.rule and id(met.rule) not in accepts]
+        if not new and not (lost and bare[-1].verdict == "drop"):
             continue
-        open_to_all = [one.rule for one in bare if one.verdict == "accept" and one.rule is not None]
-        if not begins and any(_meant(rule, packet) for rule in open_to_all):
+        until = new[0] if new else len(bare)
+        before = [met.rule for met in bare[:until] if met.verdict == "accept" and met.rule is not None]
+        if not begins and any(_meant(rule, packet) for rule in before):
             continue
-        known = {id(rule) for rule in open_to_all}
-        for met in walker.walk(chain, packet, NEW if begins else ESTABLISHED):
-            if met.verdict == "accept" and met.rule is None:
-                return bare[-1].rule
-            if met.verdict == "accept" and id(met.rule) not in known:
-                return met.rule
+        found = lost[0] if lost else bare[until].rule
+        if found is not None:
+            return found
     return None
 
 
