@@ -1,6 +1,6 @@
 """A scene as it might have been played, by hand: half of the requests fail while the table refuses, none before or after."""
 
-from tablefull.lab.course import Act, Cause, Diagnosed, Look, Played, Ran, Request
+from tablefull.lab.course import Act, Asked, Cause, Counted, Diagnosed, Look, Played, Ran, Request
 
 BEGINS = {"calm": 0.0, "cause": 2.0, "full": 4.0, "diagnose": 6.0, "fix": 6.5, "after": 7.0}
 END_S = 10.0
@@ -39,6 +39,8 @@ def played(**changes: object) -> Played:
         "scene": "xen-dom0", "title": "A <b>host</b>", "machine": "dom0", "kernel": "6.18.44",
         "used": ("nginx serves",), "acts": acts(), "looks": looks(), "requests": requests(), "log": (LINE,),
         "limit": LIMIT, "base": BASE, "room": "lowered", "ran": (Ran("wrk -t1", "0 requests\x1b[2J\n", "before"),),
+        "asked": Asked(("IPv4 yes", "IPv6 no"), ("stateful filter (iptables filter old)",)),
+        "counted": Counted(998, 1000, False, (("tcp ESTABLISHED", 0.9), ("tcp TIME_WAIT", 0.1))),
         "diagnosed": Diagnosed(
             "yes", "Yes: full.", (Cause("unneeded-tracking", 0.94, "no rule <i>needs</i> it"),), ("disable-bridge-nf",)
         ),

@@ -4,7 +4,7 @@ import pytest
 from tests.lab.played_scene import LINE, played, requests
 
 from tablefull.lab.claims import claims, milliseconds, percent
-from tablefull.lab.course import Cause, Diagnosed, Look, Played, Request
+from tablefull.lab.course import Asked, Cause, Counted, Diagnosed, Look, Played, Request
 
 
 def held(scene: Played) -> dict[str, bool]:
@@ -12,7 +12,9 @@ def held(scene: Played) -> dict[str, bool]:
 
 
 def test_all_of_it_was_seen() -> None:
-    assert held(played()) == dict.fromkeys(("before", "full", "log", "during", "diagnose", "after"), True)
+    assert held(played()) == dict.fromkeys(
+        ("before", "full", "log", "during", "why", "table", "diagnose", "after"), True
+    )
     figures = {one.id: one.figures for one in claims(played())}
     assert figures["during"].startswith("52.0 % (13 of 25)")
     assert figures["full"] == "1,000 entries of 1,000, 100 packets refused"
@@ -27,6 +29,10 @@ def test_all_of_it_was_seen() -> None:
         ({"requests": tuple(Request(one.at_s, 1.0, True) for one in requests())}, {"during"}),
         ({"requests": tuple(Request(one.at_s, 1.0, one.at_s < 9.9 and one.fine) for one in requests())}, {"after"}),
         ({"requests": ()}, {"before", "during", "after"}),
+        ({"asked": Asked(("IPv4 no",), ())}, {"why"}),
+        ({"asked": Asked(("IPv4 yes",), ())}, {"why"}),
+        ({"counted": Counted(900, 1000, False, ())}, {"table"}),
+        ({"asked": None, "counted": None}, {"why", "table"}),
         ({"diagnosed": None}, {"diagnose"}),
         ({"diagnosed": Diagnosed("no", "", (Cause("unneeded-tracking", 0.9, ""),), ())}, {"diagnose"}),
         ({"diagnosed": Diagnosed("yes", "", tuple(Cause(x, 0.9, "") for x in "abc"), ())}, {"diagnose"}),
@@ -37,6 +43,10 @@ def test_all_of_it_was_seen() -> None:
         "nobody waited",
         "one of the last lost",
         "nobody asked",
+        "tracking off",
+        "nobody asks",
+        "another count",
+        "not asked",
         "not diagnosed",
         "not full",
         "other causes",

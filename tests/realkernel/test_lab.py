@@ -125,7 +125,7 @@ def test_every_scene_shows_what_it_claims(name: str, capfd: pytest.CaptureFixtur
         print()
         print(*capfd.readouterr().out.splitlines(), sep="\n")
     during, claims = told["during"], {claim["id"]: claim for claim in told["claims"]}  # type: ignore[attr-defined]
-    assert set(claims) >= {"before", "full", "log", "during", "diagnose", "after"}
+    assert set(claims) >= {"before", "full", "log", "during", "why", "table", "diagnose", "after"}
     assert all(claim["holds"] for claim in claims.values())
     full, after = during["full"], during["after"]  # type: ignore[index]
     assert full["asked"] >= 20

@@ -41,6 +41,8 @@ def test_what_was_not_seen_is_not_zero() -> None:
         (Logged(LINE), "kernel: [  100.000001]"),
         (Note("261,000 entries were put in by netlink."), "261,000 entries"),
         (Ran("wrk -t1", "0 requests\x1b[2J\n"), "0 requests\\x1b[2J"),
+        (played().asked, "why: IPv4 yes, IPv6 no; asked for by stateful filter (iptables filter old)."),
+        (played().counted, "table: 998 entries; tcp ESTABLISHED 90.0 %, tcp TIME_WAIT 10.0 %."),
         (played().diagnosed, "1. unneeded-tracking 0.94: no rule <i>needs</i> it."),
     ],
 )

@@ -10,6 +10,7 @@ from tablefull.lab.course import Moment, Played
 
 BEFORE, DURING, AFTER = 0.99, 0.90, 1.0  # success rates: at least, below, at least
 FIRST_CAUSES = 3
+NEAR = 0.02  # of the count: entries come and go between the two looks
 
 
 class Claim(Struct, frozen=True):
@@ -40,7 +41,7 @@ def claims(played: Played) -> list[Claim]:
         if played.neighbour:
             text = f"The {played.neighbour} on the same host is served meanwhile"
             found.append(_rate("beside", text, played.during("full", beside=True), at_least=BEFORE))
-        found.append(_named(played))
+        found += [_asked(played), _counted(played), _named(played)]
     found.append(_rate("after", "After the fix: all are answered again", played.during("after"), at_least=AFTER))
     return found
 
@@ -52,6 +53,24 @@ def _rate(
         return Claim(name, text, False, "nobody asked")
     holds = moment.share >= at_least if at_least is not None else below is not None and moment.share < below
     return Claim(name, text, holds, told(moment))
+
+
+def _asked(played: Played) -> Claim:
+    text = "why knows that tracking is on, and who asks for it"
+    if played.asked is None:
+        return Claim("why", text, False, "it was not asked")
+    holds = any(one.endswith(" yes") for one in played.asked.active) and bool(played.asked.reasons)
+    return Claim("why", text, holds, f"{', '.join(played.asked.active)}; {', '.join(played.asked.reasons) or 'nobody'}")
+
+
+def _counted(played: Played) -> Claim:
+    text = "table counts what the kernel counts"
+    told = played.counted
+    if told is None or not told.count:
+        return Claim("table", text, False, "it was not asked")
+    shares = ", ".join(f"{state} {percent(share)}" for state, share in told.states)
+    holds = abs(told.entries - told.count) <= NEAR * told.count
+    return Claim("table", text, holds, f"{told.entries:,} beside {told.count:,}; {shares}")
 
 
 def _named(played: Played) -> Claim:

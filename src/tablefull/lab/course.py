@@ -80,6 +80,22 @@ class Diagnosed(Struct, frozen=True):
     fixes: tuple[str, ...]
 
 
+class Asked(Struct, frozen=True):
+    """What ``tablefull why`` said: each family's state (``IPv4 yes``), and who asks for tracking."""
+
+    active: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+class Counted(Struct, frozen=True):
+    """What ``tablefull table`` said: entries, beside the kernel's own ``count``, and the largest shares by state."""
+
+    entries: int
+    count: int | None
+    sampled: bool
+    states: tuple[tuple[str, float], ...]
+
+
 class Played(Struct, frozen=True, kw_only=True):
     """The whole scene. ``with_``: which servers and clients it used. ``base``: entries put in beforehand."""
 
@@ -97,6 +113,8 @@ class Played(Struct, frozen=True, kw_only=True):
     room: str
     why: str = ""
     ran: tuple[Ran, ...] = ()
+    asked: Asked | None = None
+    counted: Counted | None = None
     diagnosed: Diagnosed | None = None
     fixed: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()

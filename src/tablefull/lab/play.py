@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from tablefull.errors import KernelRefused
 from tablefull.facts.origin import Hole
-from tablefull.lab import ballast, room
-from tablefull.lab.course import Act, Cause, Diagnosed, Look, Moment, Played, Ran, Request, ended, refusing
+from tablefull.lab import answers, ballast, room
+from tablefull.lab.course import Act, Asked, Counted, Diagnosed, Look, Moment, Played, Ran, Request, ended, refusing
 from tablefull.lab.room import Room
 from tablefull.lab.scene import Scene, Witness
 from tablefull.lab.stage import Child, Stage
@@ -79,7 +79,7 @@ class Note(Struct, frozen=True):
     text: str
 
 
-News = Begun | Seen | Logged | Note | Ran | Diagnosed
+News = Begun | Seen | Logged | Note | Ran | Asked | Counted | Diagnosed
 TITLES = {
     "calm": "All is well",
     "cause": "What goes wrong",
@@ -114,6 +114,8 @@ class Player:
         self.beside: list[Request] = []
         self.log: list[str] = []
         self.ran: list[Ran] = []
+        self.asked: Asked | None = None
+        self.counted: Counted | None = None
         self.diagnosed: Diagnosed | None = None
         self.fixed: tuple[str, ...] = ()
         self._first = None if isinstance(first := look(self._proc, scene.machine.path).counters, Hole) else first
@@ -168,7 +170,8 @@ class Player:
             scene=self.scene.name, title=self.scene.title, machine=self.scene.watched, kernel=os.uname().release,
             used=tuple(self.scene.used), acts=tuple(self.acts), looks=tuple(self.looks),
             requests=tuple(self.requests), log=tuple(self.log), limit=self.room.limit, base=self.room.ballast,
-            room=self.room.how, why=self.room.why, ran=tuple(self.ran), diagnosed=self.diagnosed, fixed=self.fixed,
+            room=self.room.how, why=self.room.why, ran=tuple(self.ran), asked=self.asked, counted=self.counted,
+            diagnosed=self.diagnosed, fixed=self.fixed,
             expected=self.scene.expected, broken_off=broken, beside=tuple(self.beside), neighbour=self.scene.beside,
         )  # fmt: skip
 
@@ -193,6 +196,7 @@ class Player:
                 enough = 0.5 * FULL * length
                 self.wait(MORE * FULL * length, until=lambda: self._refused_s(begin) >= enough)
         with _Part(self, "diagnose"):
+            self._ask()
             self._diagnose()
             if (tried := self.scene.tried()) is not None:
                 self.ran.append(tried)
@@ -332,6 +336,20 @@ class Player:
         self.stage.children.remove(child)
         return b"".join(parts).decode("utf-8", "replace")
 
+    def _ask(self) -> None:
+        """``tablefull why`` and ``tablefull table`` of the watched machine."""
+        for name in ("why", "table"):
+            words = [*tablefull(), name, "--netns", self.scene.machine.space, "--format", "json"]
+            output = self._finish(self.stage.start(None, name, *words), DIAGNOSIS_S)
+            if name == "why":
+                self.asked = answers.asked(output, self.stage.complaint(name))
+                self._tell(self.asked)
+            else:
+                held = look(self._proc, self.scene.machine.path).count
+                count = held if isinstance(held, int) else None
+                self.counted = answers.counted(output, self.stage.complaint(name), count)
+                self._tell(self.counted)
+
     def _diagnose(self) -> None:
         """``tablefull diagnose`` on the watched machine, as if it stood there alone."""
         folder = self.stage.folder
@@ -350,18 +368,7 @@ class Player:
         ]  # fmt: skip
         child = self.stage.start(self.scene.machine, "diagnose", *words)
         output = self._finish(child, DIAGNOSIS_S)
-        try:
-            found = json.loads(output)
-        except ValueError:
-            raise KernelRefused(
-                f"diagnose gave no answer: {self.stage.complaint('diagnose') or output[:200]}"
-            ) from None
-        self.diagnosed = Diagnosed(
-            found["verdict"]["table_full"],
-            found["verdict"]["headline"],
-            tuple(Cause(one["id"], one["confidence"], one["why"]) for one in found["causes"]),
-            tuple(one["id"] for one in found["fixes"]),
-        )
+        self.diagnosed = answers.diagnosed(output, self.stage.complaint("diagnose"))
         self._tell(self.diagnosed)
 
     def _fix(self) -> None:

@@ -7,7 +7,7 @@ second before it, and what came of those that still wait is told later.
 from collections.abc import Sequence
 
 from tablefull.lab.claims import Claim, milliseconds, percent, told
-from tablefull.lab.course import Diagnosed, Played, Ran
+from tablefull.lab.course import Asked, Counted, Diagnosed, Played, Ran
 from tablefull.lab.play import Begun, Logged, News, Note, Seen
 from tablefull.lab.room import Room
 from tablefull.lab.scene import Scene
@@ -96,6 +96,13 @@ class Teller:
             page.text(news.command, "command", lead="$ ", lead_style="dim")
             for line in news.output.splitlines()[:MOST_OUTPUT]:
                 page.add((f"    {harmless(line)}"[: self.width], "evidence"))
+        elif isinstance(news, Asked):
+            self._headed = False
+            who = "; ".join(news.reasons) or "nobody"
+            page.text(f"{', '.join(news.active)}; asked for by {who}.", lead="why: ", lead_style="strong")
+        elif isinstance(news, Counted):
+            shares = ", ".join(f"{state} {percent(share)}" for state, share in news.states)
+            page.text(f"{news.entries:,} entries; {shares}.", lead="table: ", lead_style="strong")
         else:
             self._headed = False
             _diagnosed(page, news)
