@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.views.top_gauge import StillGauge, entry, reading
+from textual import events
 from textual.pilot import Pilot
-from textual.widgets import Input
 
 from tablefull.facts.origin import Hole
 from tablefull.live.export_spaces import Counted, Counts, Place
@@ -133,10 +133,29 @@ def test_a_filter_narrows_with_each_letter(tmp_path: Path) -> None:
         assert "10.0.0.3" in screen(app)
         assert "column" in screen(app)
         await pilot.press("enter")
-        assert not app.query_one(Input).display
+        assert app._typing is None
         await pilot.press("escape")
         await pilot.pause()
         assert "10.0.0.1" in screen(app)
+
+    play(tmp_path, scene)
+
+
+def test_keys_that_come_in_a_burst_are_in_their_order(tmp_path: Path) -> None:
+    async def scene(app: TopApp, gauge: StillGauge, pilot: Pilot[None]) -> None:
+        for key in ("slash", *"tcp", "slash", *"80q", "backspace", "enter", "2"):
+            name, letter = ("slash", "/") if key == "slash" else (key, key if len(key) == 1 else None)
+            app.post_message(events.Key(name, letter))
+        await pilot.pause()
+        await pilot.pause()
+        assert app.pane == "spaces"
+        assert app._filter == "tcp/80"
+        assert app.is_running
+        app.post_message(events.Key("slash", "/"))
+        app.post_message(events.Paste(" and\nnot udp"))
+        app.post_message(events.Key("enter", None))
+        await pilot.pause()
+        assert app._filter == "tcp/80 and not udp"
 
     play(tmp_path, scene)
 

@@ -57,15 +57,14 @@ def test_help_and_quit_are_always_among_the_keys() -> None:
         assert actions[:2] == ["help", "leave"]
 
 
-def test_made_of_says_what_is_filtered_and_what_is_wrong(tmp_path: Path) -> None:
+def test_made_of_says_what_is_filtered(tmp_path: Path) -> None:
     gauge = StillGauge(tmp_path)
     rows = [entry(1, 443), entry(2, 80), entry(2, 80, sport=5)]
     gauge.reading = reading(rows)
     shown = composed(rows[1:], None, (named("dport"),), None)
-    told = top_screen.Chosen("dport", "dport=80", "column 1: half a word")
+    told = top_screen.Chosen("dport", "dport=80")
     lines, title, note, count = top_screen.made(gauge, gauge.reading, shown, shown.made[0], told, 80, ASCII)
     assert plain(lines)[0].split()[0] == "tcp/80"
-    assert plain(lines)[-1] == "filter: column 1: half a word"
     assert title == "by dport where dport=80"
     assert note == "2 of 3 match"
     assert count == 1

@@ -14,7 +14,6 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.message import Message
-from textual.widgets import Input
 
 from tablefull.errors import UsageError
 from tablefull.live.table import Made, Reading, composed
@@ -24,6 +23,7 @@ from tablefull.views.top_chart import Glyphs
 from tablefull.views.top_help import HelpScreen
 from tablefull.views.top_pane import Bar, Pane
 from tablefull.views.top_screen import PANES
+from tablefull.views.top_typing import Typing
 from tablefull.watch.gauge import Gauge, Part, bundle_path
 from tablefull.watch.loop import Place
 from tablefull.wire.dimensions import named
@@ -41,9 +41,7 @@ Pane { width: 1fr; height: 1fr; }
 #head { height: 4; }
 #upper { height: 10; }
 #rates { width: 42; margin-left: 1; }
-#tabs, #keys, #filter { height: 1; }
-#filter { border: none; padding: 0 1; background: ansi_default; color: ansi_default; display: none; }
-#filter:focus { border: none; }
+#tabs, #keys { height: 1; }
 #body { height: 1fr; layout: vertical; }
 #tiny { display: none; }
 .wide #upper { height: 14; }
@@ -51,7 +49,7 @@ Pane { width: 1fr; height: 1fr; }
 .wide #body { layout: grid; grid-size: 2 2; grid-gutter: 0 1; }
 .zoom #upper { display: none; }
 .zoom #body, .alone #body { layout: vertical; }
-.tiny #head, .tiny #upper, .tiny #tabs, .tiny #filter, .tiny #body, .tiny #keys { display: none; }
+.tiny #head, .tiny #upper, .tiny #tabs, .tiny #body, .tiny #keys { display: none; }
 .tiny #tiny { display: block; }
 """
 
@@ -108,6 +106,7 @@ class TopApp(App[None]):
         self._at = self._dimensions.index(dimension)
         self._filter, self._filters_before, self._wrong = "", list[str](), ""
         self._test: Test | None = None
+        self._typing: Typing | None = None
         if where.strip():
             self._filter, self._test = where, top_filter.understood(where)[1]
         self._span: int | None = None  # none chosen: as far back as there is something
@@ -140,9 +139,6 @@ class TopApp(App[None]):
             yield Pane("chart")
             yield Pane("rates")
         yield Bar("tabs")
-        yield Input(
-            id="filter", placeholder="such as  443   tcp/443   10.1.   udp and not assured", select_on_focus=False
-        )
         with Container(id="body"):
             yield Pane("made", choosable=True)
             yield Pane("spaces", choosable=True)
@@ -153,9 +149,6 @@ class TopApp(App[None]):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        field = self.query_one(Input)
-        field.cursor_blink = False
-        field.can_focus = False
         self._arrange()
         self.gauge.start()
         self.set_interval(CHECK_S, self._check)
@@ -255,7 +248,7 @@ class TopApp(App[None]):
 
     def _paint_made(self, pane: Pane) -> None:
         reading, shown, made = self._made()
-        told = top_screen.Chosen(self._dimensions[self._at], self._filter, self._wrong)
+        told = top_screen.Chosen(self._dimensions[self._at], self._filter)
         pane.show(*top_screen.made(self.gauge, reading, shown, made, told, pane.size.width, self.glyphs))
 
     def _made(self) -> tuple[Reading | None, Reading | None, Made | None]:
@@ -271,7 +264,10 @@ class TopApp(App[None]):
 
     def _paint_bars(self) -> None:
         tabs, keys = self.query_one("#tabs", Bar), self.query_one("#keys", Bar)
-        tabs.items(top_screen.tabs(self.gauge, self.pane))
+        if self._typing is None:
+            tabs.items(top_screen.tabs(self.gauge, self.pane))
+        else:
+            tabs.items(self._typing.items(self._wrong, self.size.width))
         if self._note:
             keys.items(top_screen.said(self._note, self.size.width))
         else:
@@ -361,34 +357,42 @@ class TopApp(App[None]):
 
     # -- the filter, and what Enter takes
 
+    async def on_event(self, event: events.Event) -> None:
+        """Keys of the filter are taken here, in the order in which they come."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded and len(self.screen_stack) == 1:
+            if self._typing is not None and self._typed(event):
+                return
+            if isinstance(event, events.Key) and event.key == "slash" and self._typing is None:
+                self.action_filter()
+                return
+        await super().on_event(event)
+
     def action_filter(self) -> None:
         """Type a filter."""
-        if self.pane != "made" and not self._pane("made").display:
+        if not self._pane("made").display:
             self.action_choose("made")
-        field = self.query_one(Input)
-        field.value = self._filter
-        field.can_focus = True
-        field.display = True
-        self.query_one("#tabs").display = False
-        field.focus()
-        field.cursor_position = len(field.value)
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Each letter."""
-        if event.input.display:
-            self._narrow_to(event.value, remember=False)
-
-    def on_input_submitted(self, _: Input.Submitted) -> None:
-        """The filter stands."""
-        self._close_filter()
-
-    def _close_filter(self) -> None:
-        field = self.query_one(Input)
-        field.display = False
-        field.can_focus = False
-        self.screen.set_focus(None)
-        self.query_one("#tabs").display = True
+        self._filters_before.append(self._filter)
+        self._typing = Typing(self._filter)
         self._paint_bars()
+
+    def _typed(self, event: events.Key | events.Paste) -> bool:
+        """Whether that key belongs to the filter."""
+        field = self._typing
+        if field is None or (isinstance(event, events.Key) and event.key in ("ctrl+c", "ctrl+z")):
+            return False
+        if isinstance(event, events.Paste):
+            field.paste(event.text)
+        elif event.key == "enter":
+            self._typing, self._wrong = None, ""
+        elif event.key == "escape":
+            self.action_clear()
+            return True
+        elif not field.press(event.key, event.character):
+            return True
+        if self._typing is not None:
+            self._narrow_to(field.text, remember=False)
+        self._paint_bars()
+        return True
 
     def _narrow_to(self, text: str, *, remember: bool = True) -> None:
         if remember and self._filter != text:
@@ -405,8 +409,7 @@ class TopApp(App[None]):
 
     def action_clear(self) -> None:
         """No filter, no zoom, no note."""
-        if self.query_one(Input).display:
-            self._close_filter()
+        self._typing = None
         if self._zoomed:
             self.action_zoom()
         self._note = ""

@@ -26,16 +26,14 @@ SHOWS = {
 }  # fmt: skip
 STALE_LOOKS, STALE_S = 4, 5.0
 TAKES = {"made": "only these", "spaces": "look there"}  # what Enter does with the marked row
-MOST_ROWS = 200
 MARGIN = 9  # columns of a chart left of its curve
 
 
 class Chosen(NamedTuple):
-    """By what the table is told apart, which entries are meant, and what is wrong with what is being typed."""
+    """By what the table is told apart, and which entries are meant."""
 
     dimension: str
     where: str
-    wrong: str
 
 
 Shown = tuple[list[Line], str, str, int | None]
@@ -78,19 +76,15 @@ def made(
 ) -> Shown:  # fmt: skip
     """The composition."""
     age = None if gauge.read_s is None else gauge.now_s() - gauge.read_s
-    lines: list[Line] = []
-    body = top_text.composition(
+    lines = top_text.composition(
         reading, parts, shown, gauge.reading_hole, gauge.own, width, glyphs, named(told.dimension).addressed
     )
-    lines += body[:MOST_ROWS]
-    if told.wrong:
-        lines.append(((f"filter: {harmless(told.wrong)}", "bad"),))
     title = f"by {told.dimension}"
     note = top_text.composition_title(reading, parts, shown, age).partition(": ")[2]
     if told.where and reading is not None and shown is not None:
         title += f" where {harmless(told.where)}"
         note = top_text.matched(reading, shown)
-    rows = 0 if parts is None else min(len(parts.shares), MOST_ROWS)
+    rows = 0 if parts is None else len(parts.shares)
     return lines, title, note, rows
 
 
