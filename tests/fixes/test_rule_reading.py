@@ -96,3 +96,24 @@ def test_hostile_text_is_only_text(tool: str) -> None:
         origin=Origin("x", 1, text), tool=tool, family="ip", table="filter", chain="INPUT", text=text, target="accept"
     )
     assert read(rule, WEB, NEW).verdict == "accept"
+
+
+@pytest.mark.parametrize(
+    ("tool", "text", "by_lo", "unknown"),
+    [
+        ("iptables", "-A INPUT -i lo -j ACCEPT", True, None),
+        ("iptables", "-A INPUT -i eth+ -j ACCEPT", False, None),
+        ("iptables", "-A INPUT ! -i lo -j ACCEPT", False, None),
+        ("nft", 'iifname "lo" accept', True, None),
+        ("nft", 'iifname != "lo" accept', False, None),
+        ("nft", 'iif "eth0" accept', False, None),
+        ("nft", 'iifname { "eth0", "lo" } accept', True, None),
+        ("nft", 'iifname "$(reboot)" accept', None, None),
+        ("nft", 'comment "accept" accept', True, True),
+        ("nft", 'comment "lo" drop', True, True),
+    ],
+)
+def test_interfaces(tool: str, text: str, by_lo: bool | None, unknown: bool | None) -> None:
+    reader = of_nft if tool == "nft" else of_iptables
+    assert reader(text, Packet("ip", "tcp", dport=80, iif="lo"), NEW).match is by_lo
+    assert reader(text, Packet("ip", "tcp", dport=80), NEW).match is unknown

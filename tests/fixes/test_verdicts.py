@@ -7,7 +7,7 @@ import pytest
 from tablefull.facts.origin import Origin
 from tablefull.facts.ruleset import FwChain, FwRule
 from tablefull.fixes.rule_reading import NEW, UNTRACKED, Packet
-from tablefull.fixes.verdicts import Walker, cut_off, hook_of
+from tablefull.fixes.verdicts import Walker, cut_off, hook_of, stopped
 
 SSH = Packet("ip", "tcp", dport=22)
 SSH_BACK = Packet("ip", "tcp", sport=22)
@@ -176,3 +176,15 @@ def test_the_drop_of_forged_loopback_addresses_cuts_nobody_off() -> None:
         "-A INPUT ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
     )
     assert cut_off(Walker([firewall], BASE), "input", DNS, begins=True) is None
+
+
+def test_what_is_open_on_one_interface_is_shut_on_loopback() -> None:
+    usual = Packet("ip", "tcp", 50000, 80)
+    over_lo = Packet("ip", "tcp", 50000, 80, iif="lo")
+    opened = [rule("-A INPUT -i eth0 -p tcp -m tcp --dport 80 -j ACCEPT"), rule("-A INPUT -j DROP")]
+    assert stopped(Walker(opened, BASE), "input", usual, over_lo) is opened[1]
+    by_policy = Walker(opened[:1], [chain("INPUT", "DROP")])
+    assert stopped(by_policy, "input", usual, over_lo) is by_policy.chains[0]
+    lo = rule("-A INPUT -i lo -j ACCEPT")
+    assert stopped(Walker([lo, *opened], BASE), "input", usual, over_lo) is None
+    assert stopped(Walker(opened[1:], BASE), "input", usual, over_lo) is None  # nobody was served before either

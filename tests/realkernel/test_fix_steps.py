@@ -267,6 +267,31 @@ def test_synproxy_before_a_server_behind_this_router(how: str) -> None:
         assert state(router) == before
 
 
+@HOW
+def test_synproxy_is_refused_where_the_server_is_not_reached_over_loopback(wired: Pair, how: str) -> None:
+    """The proxy's own SYN comes in by lo: done all the same, nobody is served."""
+    client, server = wired
+    server.write({"net.ipv4.tcp_syncookies": 1})
+    tracked(server, "legacy")
+    if how == "nft":
+        server.run(
+            "nft", "-f", "-", text="table inet f {\nchain i {\ntype filter hook input priority 0; policy drop\n"
+            'iifname "w1b" tcp dport 8080 accept\nct state established accept\n}\n}\n',
+        )  # fmt: skip
+    else:
+        for rule in ("-i w1b -p tcp --dport 8080 -j ACCEPT", "-m conntrack --ctstate ESTABLISHED -j ACCEPT", "-j DROP"):
+            server.run("iptables-legacy", "-A", "INPUT", *rule.split())
+    before = state(server)
+    assert asked_tcp(client, server, 8080)
+    assert "over lo" in made(server, "synproxy-or-syncookies", ports=("tcp/8080",)).refused
+    forced = made(server, "synproxy-or-syncookies", ports=("tcp/8080",), i_know=True)
+    apply(server, forced)
+    assert not asked_tcp(client, server, 8080)
+    undo(server, forced)
+    assert state(server) == before
+    assert asked_tcp(client, server, 8080)
+
+
 def test_an_interface_with_a_hostile_name_is_in_no_command(wired: Pair) -> None:
     _, server = wired
     tracked(server, "nft")

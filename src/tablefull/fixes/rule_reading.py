@@ -4,6 +4,7 @@ The trap: a rule says more than can be judged here (interfaces, addresses, sets,
 match and may not: it is None, never False, and never True.
 """
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -23,17 +24,20 @@ NAT_TARGETS = frozenset(("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "BA
 NAT_WORDS = frozenset(("dnat", "snat", "masquerade", "redirect"))
 
 
+_INTERFACE = re.compile(r"[\w.@-]{1,15}[*+]?", re.ASCII)
 # Statements of nft that decide nothing, and the words of their arguments.
-_SILENT = frozenset("comment log prefix level group flags all _quoted_ ;".split())
+_SILENT = frozenset("comment log prefix level group flags all  ;".split())
 
 
 class Packet(Struct, frozen=True):
-    """``protocol`` None: any; a port None: any. ``family`` is ip or ip6."""
+    """``protocol`` None: any; a port None: any; an interface None: not known. ``family`` is ip or ip6."""
 
     family: str
     protocol: str | None = None
     sport: int | None = None
     dport: int | None = None
+    iif: str | None = None
+    oif: str | None = None
 
 
 class Reading(Struct, frozen=True):
@@ -75,6 +79,15 @@ def _in_ports(wanted: int | None, texts: Sequence[str]) -> bool | None:
     return None if unknown else False
 
 
+def _is_interface(wanted: str | None, names: Sequence[str]) -> bool | None:
+    """By name; ``+`` and ``*`` at the end stand for any rest."""
+    if wanted is None:
+        return None
+    return any(
+        wanted.startswith(name[:-1]) if name.endswith(("+", "*")) else wanted == name for name in names if name != ","
+    )
+
+
 def _is_loopback(text: str) -> bool:
     """Whether an address is one that no packet from outside has, from or to."""
     return text.startswith("127.") or text in ("::1", "::1/128")
@@ -112,28 +125,39 @@ def of_iptables(text: str, packet: Packet, state: str) -> Reading:
                 verdict = "nat"
             goes = "goto" if word in ("-g", "--goto") else "jump"
             return Reading(match, verdict or goes, "" if verdict else value)
-        found: bool | None = None
-        takes = True
-        if word in ("-A", "-I", "-m", "--match", "--comment"):
-            found = True
-        elif word in ("-p", "--protocol"):
-            found = _turned(_is_protocol(packet.protocol, (value,)), negated)
-        elif word in ("--dport", "--dports", "--destination-port", "--destination-ports"):
-            found = _turned(_in_ports(packet.dport, value.split(",")), negated)
-        elif word in ("--sport", "--sports", "--source-port", "--source-ports"):
-            found = _turned(_in_ports(packet.sport, value.split(",")), negated)
-        elif word in ("-s", "-d", "--source", "--destination") and _is_loopback(value):
-            found = negated
-        elif word in ("--state", "--ctstate"):
-            found = _turned(state in value.split(","), negated)
-        elif word.startswith("-"):
-            takes = not value.startswith("-")
-        else:
+        if not word.startswith("-"):
             continue
-        match = _both(match, found)
+        found, takes = _option(word, value, packet, state)
+        match = _both(match, found if word in _NEUTRAL else _turned(found, negated))
         negated = False
         at += takes
     return Reading(match)
+
+
+_NEUTRAL = frozenset(("-A", "-I", "-m", "--match", "--comment"))
+
+
+def _option(word: str, value: str, packet: Packet, state: str) -> tuple[bool | None, bool]:
+    """One option with its value: whether it holds (None: may, or not), and whether it takes the value at all."""
+    found: bool | None = None
+    if word in _NEUTRAL:
+        found = True
+    elif word in ("-p", "--protocol"):
+        found = _is_protocol(packet.protocol, (value,))
+    elif word in ("--dport", "--dports", "--destination-port", "--destination-ports"):
+        found = _in_ports(packet.dport, value.split(","))
+    elif word in ("--sport", "--sports", "--source-port", "--source-ports"):
+        found = _in_ports(packet.sport, value.split(","))
+    elif word in ("-i", "--in-interface", "-o", "--out-interface"):
+        through = packet.iif if word in ("-i", "--in-interface") else packet.oif
+        found = _is_interface(through, (value,))
+    elif word in ("-s", "-d", "--source", "--destination") and _is_loopback(value):
+        found = False
+    elif word in ("--state", "--ctstate"):
+        found = state in value.split(",")
+    else:
+        return None, not value.startswith("-")
+    return found, True
 
 
 def _braced(words: Sequence[str], at: int) -> tuple[list[str], int]:
@@ -151,7 +175,7 @@ def _braced(words: Sequence[str], at: int) -> tuple[list[str], int]:
 
 def of_nft(text: str, packet: Packet, state: str) -> Reading:
     """A rule as ``nft list ruleset`` prints it."""
-    bare = "".join(part if number % 2 == 0 else " _quoted_ " for number, part in enumerate(text.split('"')))
+    bare = "".join(part if number % 2 == 0 else f" {_unquoted(part)} " for number, part in enumerate(text.split('"')))
     for mark in "{},":
         bare = bare.replace(mark, f" {mark} ")
     words = bare.split()
@@ -176,6 +200,11 @@ def of_nft(text: str, packet: Packet, state: str) -> Reading:
     return Reading(match)
 
 
+def _unquoted(text: str) -> str:
+    """A quoted word as one that no statement is called; the name of an interface stays readable."""
+    return f"_quoted_{text}" if _INTERFACE.fullmatch(text) else "_quoted_"
+
+
 def _matched(words: Sequence[str], at: int, packet: Packet, state: str) -> tuple[bool | None, int]:
     """One match or statement of nft at ``at``: whether it holds, and where the next one begins."""
     word, following = words[at], words[at + 1] if at + 1 < len(words) else ""
@@ -195,8 +224,14 @@ def _matched(words: Sequence[str], at: int, packet: Packet, state: str) -> tuple
         return words[at + 2 : at + 3] == ["ipv4" if packet.family == "ip" else "ipv6"], at + 3
     if word == "counter":
         return True, at + (5 if following == "packets" else 1)
-    if word in _SILENT:
+    if word in _SILENT or word.startswith("_quoted_"):
         return True, at + 1
+    if word in ("iif", "iifname", "oif", "oifname"):
+        negated = following == "!="
+        elements, after = _braced(words, at + 1 + negated)
+        names = [name.removeprefix("_quoted_") for name in elements]
+        through = packet.iif if word.startswith("iif") else packet.oif
+        return (None if "" in names else _turned(_is_interface(through, names), negated)), after
     if word in ("ip", "ip6") and word != packet.family:
         return False, at + 1
     if word in ("ip", "ip6") and following in ("saddr", "daddr"):

@@ -27,7 +27,7 @@ FIX = "notrack"
 WAYS = {"served": "server", "passed": "router", "both": "all"}
 _WHOLE = {"all": "everything", "bridged": "bridged frames", "lo": "loopback"}
 Service = tuple[str, str]
-_CLIENT_PORT = 50_000  # such as a client is given, of 32768 to 60999 (ip_local_port_range)
+CLIENT_PORT = 50_000  # such as a client is given, of 32768 to 60999 (ip_local_port_range)
 
 
 def services(options: Options) -> tuple[Service, ...]:
@@ -131,7 +131,7 @@ def _packets(service: Service, family: str) -> tuple[Packet, Packet]:
     if not port:
         return Packet(family, protocol), Packet(family, protocol)
     number = int(port)
-    return Packet(family, protocol, _CLIENT_PORT, number), Packet(family, protocol, number, _CLIENT_PORT)
+    return Packet(family, protocol, CLIENT_PORT, number), Packet(family, protocol, number, CLIENT_PORT)
 
 
 # Where requests and answers of each way pass: hook → (request, answer). Whose first packet may be translated: hooks.
@@ -168,13 +168,13 @@ def needs(host: LiveHost, chosen: tuple[Service, ...], way: str) -> tuple[str, .
                     found.append(f"{_named((service,))} may be counted or marked by connection: {quoted(rule)}")
             requests, answers = _PASSES[passes]
             for hook in requests:
-                rule = cut_off(walker, hook, request, begins=True)
-                if rule is not None:
-                    found.append(f"requests to {_named((service,))} are let in by their state alone: {quoted(rule)}")
+                by_state = cut_off(walker, hook, request, begins=True)
+                if by_state is not None:
+                    found.append(f"requests to {_named((service,))} need their state: {quoted(by_state)}")
             for hook in answers:
-                rule = cut_off(walker, hook, answer, begins=False)
-                if rule is not None:
-                    found.append(f"answers of {_named((service,))} pass by their state alone: {quoted(rule)}")
+                by_state = cut_off(walker, hook, answer, begins=False)
+                if by_state is not None:
+                    found.append(f"answers of {_named((service,))} need their state: {quoted(by_state)}")
     return tuple(dict.fromkeys(found))
 
 

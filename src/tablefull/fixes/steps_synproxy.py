@@ -5,7 +5,10 @@ say. mss and wscale are read from this host (its route's MTU, its receive buffer
 of a person where it stands behind this host.
 """
 
+import msgspec
+
 from tablefull.errors import UsageError
+from tablefull.facts.ruleset import FwRule
 from tablefull.fixes import rule_acts
 from tablefull.fixes.act import Command, HostPlan, SetValue, Step
 from tablefull.fixes.firewall_plans import PROXY_TABLE, has_synproxy, synproxy_chains, synproxy_rules
@@ -14,8 +17,8 @@ from tablefull.fixes.rule_acts import CannotRule
 from tablefull.fixes.rule_reading import Packet
 from tablefull.fixes.set_acts import CannotSet, refused, set_value
 from tablefull.fixes.steps_limits import values_step
-from tablefull.fixes.steps_notrack import quoted, services
-from tablefull.fixes.verdicts import Walker
+from tablefull.fixes.steps_notrack import CLIENT_PORT, quoted, services
+from tablefull.fixes.verdicts import Walker, stopped
 from tablefull.kernel import identity
 
 FIX = "synproxy-or-syncookies"
@@ -43,6 +46,9 @@ def synproxy(host: LiveHost, options: Options) -> HostPlan:
     if translated is not None and not options.i_know:
         why = f"the SYN would pass this translation untracked, and so untranslated: {quoted(translated)} (--i-know)"
         return refused(host, FIX, title, why)
+    shut = None if forward else _by_loopback(host, ports)
+    if shut and not options.i_know:
+        return refused(host, FIX, title, shut)
     if rule_acts.spelling_or_none(host) == "nft" and identity.at_least(host.kernel, 5, 3) is False:
         return refused(host, FIX, title, "nft has synproxy from kernel 5.3 on")
     chain = "FORWARD" if forward else "INPUT"
@@ -90,6 +96,26 @@ def synproxy(host: LiveHost, options: Options) -> HostPlan:
         fix=FIX, host=host.name, netns=host.netns, title=title, steps=tuple(steps),
         told=rule_acts.leftovers(host, acts), needs=("CAP_NET_ADMIN",),
     )  # fmt: skip
+
+
+def _by_loopback(host: LiveHost, ports: list[str]) -> str:
+    """Why the proxy would not reach the server: its own SYN, from the client's address, goes out and comes in by lo."""
+    walker = Walker(host.rules, host.chains)
+    for port in ports:
+        for family in ("ip", "ip6"):
+            usual = Packet(family, "tcp", CLIENT_PORT, int(port))
+            for hook, this in (
+                ("output", msgspec.structs.replace(usual, oif="lo")),
+                ("input", msgspec.structs.replace(usual, iif="lo")),
+            ):
+                found = stopped(walker, hook, usual, this)
+                if found is not None:
+                    what = quoted(found) if isinstance(found, FwRule) else f"the policy of {found.table} {found.chain}"
+                    return (
+                        f"the proxy passes tcp/{port} on to the server over lo, from the client's address, and there "
+                        f"it is dropped: {what}; accept it by lo first (--i-know)"
+                    )
+    return ""
 
 
 def _values(host: LiveHost, wanted: dict[str, int]) -> tuple[SetValue, ...]:

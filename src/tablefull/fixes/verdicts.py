@@ -150,6 +150,17 @@ def cut_off(walker: Walker, hook: str, packet: Packet, *, begins: bool) -> FwRul
     return None
 
 
+def stopped(walker: Walker, hook: str, usual: Packet, this: Packet) -> FwChain | FwRule | None:
+    """What drops ``this`` first packet of a connection for sure, where ``usual`` may pass; None where nothing does."""
+    for chain in walker.base(hook, usual.family):
+        met = walker.walk(chain, this, NEW)
+        if any(one.verdict == "accept" for one in met):
+            continue
+        if any(one.verdict == "accept" for one in walker.walk(chain, usual, NEW)):
+            return met[-1].rule or chain
+    return None
+
+
 def _meant(rule: FwRule, packet: Packet) -> bool:
     """Whether a rule is about this very port, so that it does not match another one."""
     if packet.sport is None and packet.dport is None:
