@@ -213,7 +213,7 @@ def test_a_snapshot_is_asked_for_and_its_end_is_told(tmp_path: Path) -> None:
         assert gauge.asked[-1].startswith(f"bundle {tmp_path}/tablefull-web1-")
         gauge.wrote = Answer(wrote="/tmp/x.tar.gz", wrote_bytes=10240)
         await new(app, pilot, "wrote")
-        assert "wrote /tmp/x.tar.gz (10 KiB)" in screen(app)
+        assert "wrote x.tar.gz (10 KiB) in /tmp" in screen(app)
         gauge.wrote = Answer(failed="no space left on device")
         await new(app, pilot, "wrote")
         assert "no bundle was written: no space left on device" in screen(app)

@@ -71,7 +71,9 @@ def test_made_of_says_what_is_filtered(tmp_path: Path) -> None:
 
 
 def test_how_writing_went() -> None:
-    assert top_screen.wrote(Answer(wrote="/tmp/x.tar.gz", wrote_bytes=2048)).startswith("wrote /tmp/x.tar.gz (2 KiB)")
+    assert top_screen.wrote(Answer(wrote="/tmp/x.tar.gz", wrote_bytes=2048)).startswith(
+        "wrote x.tar.gz (2 KiB) in /tmp;"
+    )
     assert top_screen.wrote(Answer(failed="no space left\x1b[2J")) == "no bundle was written: no space left\\x1b[2J"
     assert top_screen.wrote(None) == "no bundle was written: no answer"
 

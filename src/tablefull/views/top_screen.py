@@ -6,6 +6,8 @@ at that moment, and nothing here waits, asks or keeps.
 
 from typing import NamedTuple
 
+from rich.cells import set_cell_size
+
 from tablefull.kernel.identity import parse_release
 from tablefull.live.table import Made, Reading
 from tablefull.views import top_text
@@ -160,7 +162,7 @@ def said(note: str, width: int) -> list[Item]:
     """A line about what was done."""
     text = f" {note}"
     if columns(text) > width:
-        text = wrapped(text, max(8, width - 3))[0] + "..."
+        text = set_cell_size(text, max(0, width - 2)) + ".."  # a path has no blank to be cut at
     return [Item(((text, "strong"),), "")]
 
 
@@ -169,7 +171,8 @@ def wrote(answer: Answer | None) -> str:
     if answer is None or answer.wrote is None:
         why = answer.failed if answer is not None else None
         return f"no bundle was written: {harmless(why or 'no answer')}"
-    return f"wrote {harmless(answer.wrote)} ({answer.wrote_bytes / 1024:,.0f} KiB); `tablefull diagnose FILE` reads it"
+    folder, _, name = harmless(answer.wrote).rpartition("/")
+    return f"wrote {name} ({answer.wrote_bytes / 1024:,.0f} KiB) in {folder or '/'}; `tablefull diagnose` reads it"
 
 
 def tiny(gauge: Gauge, size: tuple[int, int], least: tuple[int, int], glyphs: Glyphs) -> list[Line]:
