@@ -64,6 +64,15 @@ def test_the_unit_stands_behind_those_who_flush_and_goes_with_them(tmp_path: Pat
     )
 
 
+def test_the_unit_is_started_where_systemd_runs(tmp_path: Path) -> None:
+    here = host("debian-12", tmp_path, {"run/systemd/system/x": ""})
+    last = persist.steps(plan(NFT, fix="notrack"), here)[0].acts[-1]
+    assert isinstance(last, Commanded)
+    assert [command.argv[1] for command in last.do] == ["daemon-reload", "start"]
+    elsewhere = persist.steps(plan(NFT, fix="notrack"), host("debian-12", tmp_path / "installed"))[0].acts[-1]
+    assert not isinstance(elsewhere, Commanded)
+
+
 def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
     judge = shutil.which("systemd-analyze")
     if judge is None:

@@ -115,6 +115,20 @@ def kernel(series: str) -> Kernel:
     pytest.skip(f"no cloud kernel {series} is known to apt here (apt-get update)")
 
 
+def kernels() -> dict[str, Kernel]:
+    """Those of both series that are to be had here; the test is skipped where there is none."""
+    found: dict[str, Kernel] = {}
+    why = ""
+    for series in SERIES:
+        try:
+            found[series] = kernel(series)
+        except pytest.skip.Exception as reason:
+            why = str(reason)
+    if not found:
+        pytest.skip(why)
+    return found
+
+
 class Archive:
     """A memory disk in the format ``newc`` (Documentation/driver-api/early-userspace/buffer-format.rst)."""
 

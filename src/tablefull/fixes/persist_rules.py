@@ -152,16 +152,19 @@ def _started(
             )
         )
         wants = f"{first}\n[Unit]\nWants={name}.service\n"
-        return (
+        files = (
             own_file(host, f"/etc/systemd/system/{name}.service", unit + "\n"),
             own_file(host, f"/etc/systemd/system/multi-user.target.d/60-{name}.conf", wants),
-            Commanded(
-                what=f"start {name}",
-                do=(Command(("systemctl", "daemon-reload")), Command(("systemctl", "start", f"{name}.service"))),
-                undo=(Command(("systemctl", "stop", f"{name}.service")),),
-                done=Command(("systemctl", "is-active", "--quiet", f"{name}.service")),
-            ),
         )
+        if not host.proc.exists("run/systemd/system"):  # sd_booted(3): installed, and not what runs now
+            return files
+        start = Commanded(
+            what=f"start {name}",
+            do=(Command(("systemctl", "daemon-reload")), Command(("systemctl", "start", f"{name}.service"))),
+            undo=(Command(("systemctl", "stop", f"{name}.service")),),
+            done=Command(("systemctl", "is-active", "--quiet", f"{name}.service")),
+        )
+        return (*files, start)
     body = "\n".join(line for before, put in programs for line in ((f"{before} || :", put) if before else (put,)))
     if init == "upstart":
         job = f"{first}\nstart on stopped rc RUNLEVEL=[2345]\ntask\nscript\n{body}\nend script\n"
