@@ -263,7 +263,8 @@ class TopApp(App[None]):
         return reading, self._parts[1], self._parts[2]
 
     def _paint_bars(self) -> None:
-        tabs, keys = self.query_one("#tabs", Bar), self.query_one("#keys", Bar)
+        base = self.screen_stack[0]
+        tabs, keys = base.query_one("#tabs", Bar), base.query_one("#keys", Bar)
         if self._typing is None:
             tabs.items(top_screen.tabs(self.gauge, self.pane))
         else:
