@@ -122,3 +122,18 @@ def test_the_command_line_of_the_kernel() -> None:
 def test_no_text_of_a_person_breaks_it(name: str, text: str, path: str) -> None:
     found = simulate(tree(name.removeprefix("boot-"), {path: text}), [MAX, BRIDGE, "hashsize"])
     assert len(found.endings) == 3
+
+
+def test_a_rule_of_udev_beside_another_value_is_a_race_that_is_told() -> None:
+    # systemd-udev-trigger.service has no order with systemd-sysctl.service in systemd's own units.
+    other = {"/etc/sysctl.d/99-z.conf": f"{MAX} = 7\n"}
+    found = boot("debian-12", {**SET, **LOAD, **RULE, **other}).ending(MAX)
+    assert found.value == "7"
+    assert [(write.owner, write.value, write.certain) for write in found.later] == [("a rule of udev", "500000", False)]
+    assert boot("debian-12", {**SET, **LOAD, **RULE}).ending(MAX).later == ()
+
+
+def test_names_and_values_of_a_person_stay_in_one_plain_line() -> None:
+    odd = {"/etc/sysctl.d/z\n\x1b[2J.conf": "kernel.x = 1\nnet.netfilter.nf_conntrack_max = \x1b[31m\n"}
+    why = boot("debian-12", {**LOAD, **odd}).ending(MAX).why
+    assert why.isprintable()

@@ -18,7 +18,7 @@ from msgspec import Struct
 from tablefull.facts.origin import Hole
 from tablefull.fixes import boot_services, boot_settings
 from tablefull.fixes.boot_machine import Load, Machine, Write, identity_of
-from tablefull.fixes.boot_modules import LOAD_FOLDERS, Told, listed
+from tablefull.fixes.boot_modules import LOAD_FOLDERS, Told, listed, udev_calls
 from tablefull.fixes.boot_script import script
 from tablefull.fixes.boot_tree import Fragment, Tree
 from tablefull.kernel.identity import KernelVersion
@@ -120,7 +120,19 @@ def _systemd(going: _Going, tree: Tree) -> None:
         going.stage("systemd-sysctl", note="the unit is masked, so no file of settings is applied")
     else:
         going.settings("systemd-sysctl", boot_settings.of_systemd(tree), "systemd")
+    _coldplug(going, tree)
     boot_services.firewalls(going.machine, going.init)
+
+
+def _coldplug(going: _Going, tree: Tree) -> None:
+    """udev is told once more of the modules that came before it, at no fixed time beside systemd-sysctl.
+
+    [systemd-udev-trigger.service: udevadm trigger --type=all, which names modules too]
+    """
+    going.stage("systemd-udev-trigger")
+    for module in tuple(going.machine.loaded):
+        for told in udev_calls(tree, module):
+            going.machine.call(told, "systemd-udev-trigger", certain=False, owner="a rule of udev")
 
 
 def _modules_file(tree: Tree, script_paths: tuple[str, ...]) -> list[Fragment]:
@@ -259,7 +271,13 @@ def place(write: Write) -> str:
     """Where a write stands, for a person."""
     if not write.file:
         return write.program
-    return f"{write.file}:{write.line}" if write.line else write.file
+    file = shown(write.file)
+    return f"{file}:{write.line}" if write.line else file
+
+
+def shown(text: str) -> str:
+    """A name or value out of somebody's file, in one line of plain characters."""
+    return text if text.isprintable() and len(text) <= 200 else ascii(text[:200])
 
 
 def _why(machine: Machine, key: str, by: Write | None, writes: tuple[Write, ...]) -> str:

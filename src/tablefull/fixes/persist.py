@@ -12,7 +12,7 @@ from msgspec import Struct
 from tablefull.facts.origin import Hole
 from tablefull.fixes import dialect, persist_rules
 from tablefull.fixes.act import Act, Command, Commanded, Flush, HostPlan, SetValue, Step
-from tablefull.fixes.boot import Boot, Ending, place, simulate
+from tablefull.fixes.boot import Boot, Ending, place, shown, simulate
 from tablefull.fixes.boot_machine import Write, identity_of
 from tablefull.fixes.boot_modules import carriers, udev_is_late
 from tablefull.fixes.boot_tree import Tree
@@ -237,7 +237,7 @@ def _warned(boot: Boot, goal: dict[str, str], files: dict[str, str]) -> Iterable
                 yield f"{ending.key}: {ending.why}"
         for write in _once(ending.later):
             if not _same(write.value, value) or not write.certain:
-                what = "its own value" if write.value is None else write.value
+                what = "its own value" if write.value is None else shown(write.value)
                 yield f"{write.owner} may set {ending.key} to {what} later: {write.why or place(write)}" + (
                     f" ({place(write)})" if write.file and write.why else ""
                 )
@@ -246,7 +246,7 @@ def _warned(boot: Boot, goal: dict[str, str], files: dict[str, str]) -> Iterable
         ]
         for write in _once(others):
             if _same(ending.value, value) and not write.owner and write.value is not None:
-                yield f"{place(write)} says {write.value} and no longer counts: change or remove that line"
+                yield f"{place(write)} says {shown(write.value)} and no longer counts: change or remove that line"
     for stage in boot.stages:
         if stage.note:
             yield f"{stage.program}: {stage.note}"
