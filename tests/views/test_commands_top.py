@@ -66,6 +66,22 @@ def test_signals_end_it_and_the_terminal_is_as_before(tmp_path: Path, number: si
         assert held.restored()
 
 
+def test_a_window_that_changes_its_size(tmp_path: Path) -> None:
+    with terminal("--root", str(tmp_path), "--no-diagnose") as held:
+        held.until("the count cannot be seen")
+        held.resize(60, 15)
+        held.until("60x15 is too small")
+        held.raw = b""
+        held.resize(140, 50)
+        held.until("Kernel log  * came")
+        held.raw = b""
+        held.resize(80, 24)
+        held.until("Enter only these")
+        held.press("q")
+        assert held.ended() == 0
+        assert "Traceback" not in held.text()
+
+
 def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     with terminal("--root", str(tmp_path), "--no-diagnose", "--ascii") as held:
         text = held.until("the count cannot be seen")

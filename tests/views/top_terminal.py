@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -44,6 +45,11 @@ class Terminal:
 
     def text(self) -> str:
         return re.sub(r"\x1b(\[[0-9;?<>=]*[a-zA-Z]|[()][A-Z0-9]|[=>78])", "", self.raw.decode("utf-8", "replace"))
+
+    def resize(self, columns: int, rows: int) -> None:
+        """As a window does."""
+        fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.program.send_signal(signal.SIGWINCH)
 
     def press(self, keys: str) -> None:
         os.write(self._own, keys.encode())

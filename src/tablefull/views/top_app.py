@@ -13,6 +13,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
+from textual.geometry import Size
 from textual.message import Message
 
 from tablefull.errors import UsageError
@@ -113,6 +114,7 @@ class TopApp(App[None]):
         self.pane, self._zoomed = "made", False
         self._note, self._note_until_s = "", 0.0
         self._parts: tuple[object, Reading, Made] | None = None
+        self._room: Size | None = None
         self.failure: Exception | None = None
 
     def use(self, gauge: Gauge) -> None:
@@ -167,13 +169,22 @@ class TopApp(App[None]):
 
     # -- what is shown
 
-    def on_resize(self, _: events.Resize) -> None:
-        """Another size, perhaps another arrangement."""
-        if self.is_running and self.screen_stack:
+    def on_resize(self, event: events.Resize) -> None:
+        """Another size, perhaps another arrangement; the parts learn of it later, and :attr:`size` too."""
+        self._room = event.size
+        if self.is_running and self.screen_stack and self._has_parts():
             self._arrange()
 
+    def on_pane_sized(self) -> None:
+        """A part has its new size: it is filled anew."""
+        if self._has_parts():
+            self.paint()
+
+    def _has_parts(self) -> bool:
+        return bool(self.screen_stack) and len(self.screen_stack[0].query(Pane)) >= len(PANES)
+
     def _arrange(self) -> None:
-        width, height = self.size
+        width, height = self._room or self.size
         base = self.screen_stack[0]
         tiny = width < WIDTH or height < HEIGHT
         wide = not tiny and width >= WIDE_WIDTH and height >= WIDE_HEIGHT
@@ -210,10 +221,11 @@ class TopApp(App[None]):
     def paint(self, part: Part | None = None) -> None:
         """Show one part, or (None) all."""
         if "tiny" in self.screen_stack[0].classes:
-            self._pane("tiny").show(top_screen.tiny(self.gauge, self.size, (WIDTH, HEIGHT), self.glyphs))
+            self._pane("tiny").show(top_screen.tiny(self.gauge, self._room or self.size, (WIDTH, HEIGHT), self.glyphs))
             return
         if part in (None, "frame", "forecast", "judged"):
-            self._pane("head").show(top_screen.head(self.gauge, self.size.width, self.glyphs))
+            head = self._pane("head")
+            head.show(top_screen.head(self.gauge, head.size.width or WIDTH, self.glyphs))
         if part in (None, "frame"):
             self._paint_curve()
         for name, parts in top_screen.SHOWS.items():
@@ -263,16 +275,16 @@ class TopApp(App[None]):
         return reading, self._parts[1], self._parts[2]
 
     def _paint_bars(self) -> None:
-        base = self.screen_stack[0]
+        base, width = self.screen_stack[0], (self._room or self.size).width
         tabs, keys = base.query_one("#tabs", Bar), base.query_one("#keys", Bar)
         if self._typing is None:
             tabs.items(top_screen.tabs(self.gauge, self.pane))
         else:
-            tabs.items(self._typing.items(self._wrong, self.size.width))
+            tabs.items(self._typing.items(self._wrong, width))
         if self._note:
-            keys.items(top_screen.said(self._note, self.size.width))
+            keys.items(top_screen.said(self._note, width))
         else:
-            keys.items(top_screen.keys(self.pane, self.gauge.paused, bool(self._filter), self.size.width))
+            keys.items(top_screen.keys(self.pane, self.gauge.paused, bool(self._filter), width))
 
     def _say(self, text: str) -> None:
         self._note, self._note_until_s = text, time.monotonic() + NOTE_S

@@ -55,6 +55,9 @@ class Pane(Widget):
             """The pane."""
             return self.pane
 
+    class Sized(Message):
+        """There is more room, or less."""
+
     def __init__(self, pane_id: str, *, titled: bool = True, choosable: bool = False, tail: bool = False) -> None:
         super().__init__(id=pane_id)
         self.lines: Sequence[Line] = ()
@@ -150,6 +153,7 @@ class Pane(Widget):
         """Whoever fills it does so again; until then the old lines are cut to size."""
         self._drawn = []
         self.draw()
+        self.post_message(self.Sized())
 
     def on_click(self, event: events.Click) -> None:
         """Say which row it was."""
