@@ -166,9 +166,10 @@ def _estimated(name: str, frame: Frame, told: Forecast | None) -> float | None:
     """New or destroyed entries a second by the forecast's best pair of rate and lifetime; None for other counters."""
     if told is None or told.rate_per_s is None or name not in ("new", "delete"):
         return None
-    if name == "new":
-        return told.rate_per_s
-    return None if frame.net_per_s is None else max(0.0, told.rate_per_s - frame.net_per_s)
+    net = frame.net_per_s
+    # What the count rose by came, whatever explains the minutes before best.
+    new = max(told.rate_per_s, net or 0.0)
+    return new if name == "new" else None if net is None else new - net
 
 
 def _counted(name: str, rate: Rate) -> Line:
