@@ -1,10 +1,12 @@
 """modprobe.d and udev's rules; the order of modprobe.d is compared with modprobe in tests/realkernel."""
 
+from pathlib import Path
+
 import pytest
 from tests.fixes.boot_trees import tree
 
 from tablefull.fixes.boot_modules import brings, carriers, listed, modprobe, udev_calls, udev_is_late
-from tablefull.fixes.boot_tree import Fragment
+from tablefull.fixes.boot_tree import Fragment, Tree
 from tablefull.kernel.identity import parse_release
 
 RULE = "/etc/udev/rules.d/90-x.rules"
@@ -90,3 +92,13 @@ def test_what_carries_a_setting(name: str, release: str, modules: tuple[str, ...
 def test_names_of_modules() -> None:
     text = "# x\n; y\n\nnf-conntrack hashsize=1\n loop\n"
     assert listed(Fragment("m", "/etc/modules", text)) == [("nf_conntrack", 4), ("loop", 5)]
+
+
+def test_busybox_s_modprobe_knows_options_alone(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/busybox").touch()
+    (tmp_path / "sbin").mkdir()
+    (tmp_path / "sbin/modprobe").symlink_to("/bin/busybox")
+    text = "options a b=1\ninstall a /bin/false\nsoftdep a pre: c\n"
+    found = modprobe(Tree(tmp_path, {"/etc/modprobe.d/x.conf": text}))
+    assert (len(found.options), found.install, found.soft) == (1, {}, {})

@@ -127,6 +127,16 @@ def test_a_service_that_is_in_no_runlevel_is_told(tmp_path: Path) -> None:
     assert found.steps[0].after.startswith("nf_conntrack_max = 262144 after a restart: modprobe, install line")
 
 
+@pytest.mark.parametrize("act", [LIMIT, FRAMES])
+def test_where_modprobe_is_busybox_the_module_comes_first(act: SetValue, tmp_path: Path) -> None:
+    here = host("alpine", tmp_path, {"bin/busybox": ""})
+    (Path(here.proc.root) / "sbin").mkdir()
+    (Path(here.proc.root) / "sbin/modprobe").symlink_to("/bin/busybox")
+    steps = persist.steps(plan(act), here)
+    assert set(written(steps)) == {SYSCTL, LOAD}
+    assert f"= {act.after} after a restart: sysctl sets it last" in steps[0].after
+
+
 def test_names_with_a_dot_keep_their_slashes() -> None:
     assert persist.key_of("/proc/sys/net/ipv4/conf/eth0.5/rp_filter") == "net/ipv4/conf/eth0.5/rp_filter"
     assert persist.key_of("/proc/sys/net/netfilter/nf_conntrack_max") == MAX

@@ -75,11 +75,19 @@ def _name(text: str) -> str:
     return text.replace("-", "_")
 
 
+def by_busybox(tree: Tree) -> bool:
+    """Whether modprobe here is busybox's, which reads options and aliases and no ``install`` and ``softdep`` line.
+
+    [measured with busybox 1.35 on 6.1: ``install nf_conntrack /bin/false`` did not keep it from loading]
+    """
+    return any((tree.resolve(path) or "").endswith("/busybox") for path in ("/sbin/modprobe", "/usr/sbin/modprobe"))
+
+
 def modprobe(tree: Tree) -> Modprobe:
     """The configuration that modprobe and systemd-modules-load share (modprobe.d(5)); of ``install`` lines the first
     counts, of options the last.
     """
-    found = Modprobe()
+    found, plain = Modprobe(), by_busybox(tree)
     files = tree.fragments(MODPROBE_FOLDERS)
     single = tree.fragment("/etc/modprobe.conf")  # module-init-tools, RHEL 5
     for fragment in ([single] if single else []) + files:
@@ -92,6 +100,8 @@ def modprobe(tree: Tree) -> Modprobe:
                 for part in rest.split():
                     key, _, value = part.partition("=")
                     found.options.setdefault(module, []).append((key, value, fragment.path, number))
+            elif plain:
+                continue
             elif kind == "install":
                 found.install.setdefault(module, (rest, fragment.path, number))
             elif kind == "softdep":

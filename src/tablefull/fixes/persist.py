@@ -14,11 +14,11 @@ from tablefull.fixes import dialect, persist_rules
 from tablefull.fixes.act import Act, Command, Commanded, Flush, HostPlan, SetValue, Step
 from tablefull.fixes.boot import Boot, Ending, place, shown, simulate
 from tablefull.fixes.boot_machine import Write, identity_of
-from tablefull.fixes.boot_modules import carriers, udev_is_late
+from tablefull.fixes.boot_modules import by_busybox, carriers, udev_is_late
 from tablefull.fixes.boot_tree import Tree
 from tablefull.fixes.live_host import LiveHost
 from tablefull.fixes.persist_files import NotOurs, head, own_file
-from tablefull.kernel import sysctls
+from tablefull.kernel import identity, sysctls
 from tablefull.kernel.modules import CORE_MODULES
 
 # Between the vendor's files and whatever a person puts last; and, where somebody else's line would win, behind it.
@@ -141,13 +141,17 @@ def _files(fix: str, host: LiveHost, wanted: _Wanted, rank: str, udev: bool) -> 
     early = dialect.tracker(host.situation)
     by_udev = udev and udev_is_late(host.kernel) is True
     tracking = [module for module in modules if module in CORE_MODULES or module.startswith("nf_conntrack")]
-    if tracking and (by_udev or persist_rules.init_here(host) == "openrc"):
+    # Nothing applies a file when the module comes: then it comes first, and the file after it.
+    first_all = not by_udev and by_busybox(Tree(host.proc.root))
+    if first_all and modules:
+        found[f"/etc/modules-load.d/tablefull-{fix}.conf"] = "\n".join((first, *modules)) + "\n"
+    elif tracking and (by_udev or persist_rules.init_here(host) == "openrc"):
         # From 4.14 a loaded module tracks nothing by itself, so loading it early costs nothing but its memory.
         found[f"/etc/modules-load.d/tablefull-{fix}.conf"] = f"{first}\n{early}\n"
     if modules and by_udev:
         rules = [dialect.reload_text(module, path) for module in modules]
         found[f"/etc/udev/rules.d/90-tablefull-{fix}.rules"] = "\n".join((first, *rules)) + "\n"
-    elif modules:
+    elif modules and not first_all:
         probe += [install_line(module, path) for module in modules]
     if probe:
         found[f"/etc/modprobe.d/tablefull-{fix}.conf"] = "\n".join((first, *probe)) + "\n"
@@ -266,7 +270,9 @@ def _once(writes: Iterable[Write]) -> Iterable[Write]:
 def _risk(host: LiveHost, files: dict[str, str]) -> str:
     text = "New files of ours alone; nobody's file is changed."
     if any(path.startswith("/etc/modules-load.d") for path in files):
-        text += " The tracker's module is loaded at boot from now on; by itself it tracks nothing."
+        text += " The module is loaded at boot from now on" + (
+            "; by itself it tracks nothing." if identity.at_least(host.kernel, 4, 14) is True else "."
+        )
     if any("install " in text for path, text in files.items() if "/modprobe.d/" in path):
         text += " Whoever loads the module runs sysctl on our file too."
     return text
