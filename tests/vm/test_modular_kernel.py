@@ -51,6 +51,10 @@ phase tables
 cat /proc/modules > /run/before
 conntrack -S > /dev/null
 cmp -s /run/before /proc/modules && echo "@control same=yes" || echo "@control same=no"
+mkdir -p /etc/modprobe.d
+echo 'install br_netfilter /bin/false' > /etc/modprobe.d/x.conf
+modprobe br_netfilter
+grep -q '^br_netfilter ' /proc/modules && echo "@install passed over" || echo "@install kept"
 poweroff -f
 """
 
@@ -74,6 +78,11 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_asking_the_subsystem_would_have_been_seen(told: str) -> None:
     assert "@control same=no" in told
+
+
+def test_busybox_s_modprobe_passes_over_an_install_line(told: str) -> None:
+    # What fixes/boot_modules.py and fixes/persist.py stand on where modprobe is busybox's.
+    assert "@install passed over" in told
 
 
 @pytest.mark.parametrize("phase", ["bare", "conntrack", "nft", "tables"])
