@@ -1,6 +1,7 @@
-from tablefull.fixes.timeout_choice import Choice, choose, classes, timeout_of
+from tablefull.fixes.timeout_choice import Choice, choose, classes, expression, timeout_of
 from tablefull.kernel.states import STATUS_BITS, TCP_STATES
 from tablefull.wire import ctnetlink as at
+from tablefull.wire.selection import parse
 
 ASSURED = 1 << STATUS_BITS.index("assured")
 ESTABLISHED, TIME_WAIT = "nf_conntrack_tcp_timeout_established", "nf_conntrack_tcp_timeout_time_wait"
@@ -63,3 +64,19 @@ def test_each_entry_lives_by_the_timeout_of_its_state() -> None:
     assert timeout_of(row(4, 1)) == "nf_conntrack_generic_timeout"
     assert timeout_of(row(1, 1)) is None
     assert timeout_of(row(6, 1, "ESTABLISHED", 1 << STATUS_BITS.index("offload"))) is None
+
+
+def test_the_idle_ones_can_be_flushed_by_name() -> None:
+    """What the expression chooses are the very entries that were counted as freed."""
+    rows = [row(6, 432000 - idle, "ESTABLISHED") for idle in range(0, 432000, 1000)] + [row(6, 250, "ESTABLISHED")] * 9
+    rows += [row(6, 120 - idle, "TIME_WAIT") for idle in range(120)] + [
+        row(17, 30 - idle, status=0) for idle in range(30)
+    ]
+    rows += [row(17, 120 - idle) for idle in range(120)]
+    found = choose(rows, NOW)
+    assert len(found) == 4
+    for one in found:
+        test = parse(expression(one))
+        assert sum(bool(test(entry.__getitem__)) for entry in rows) == one.freed, one.name
+    other = Choice(name="nf_conntrack_generic_timeout", before_s=600, after_s=60, entries=1, freed=1, sampled=1)
+    assert expression(other) == ""

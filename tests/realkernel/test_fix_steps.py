@@ -30,7 +30,7 @@ from tests.realkernel.wired import (
 
 from tablefull.fixes.act import Commanded, Flush, HostPlan, SetValue
 from tablefull.fixes.live_host import LiveHost, Options
-from tablefull.fixes.steps import plan
+from tablefull.fixes.steps import MAKERS, plan
 
 pytestmark = pytest.mark.realkernel
 Pair = tuple[Namespace, Namespace]
@@ -633,3 +633,20 @@ def test_what_is_the_hosts_is_refused_in_a_namespace_and_the_kernel_refuses_too(
         os.write(os.open(path, os.O_WRONLY), b"1000000\n")
     assert commanded(server, planned.steps[0].verify[0]) == 0 if planned.steps else True
     assert re.fullmatch(r"\d+", server.read(f"nf_conntrack_{name}"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "touched"), [("nft", False), ("nft", True), ("legacy", True)])
+def test_planning_changes_nothing(wired: Pair, how: str, touched: bool) -> None:
+    """No table, no chain, no setting: of every fix there is, in a namespace where nothing stands and in one in use."""
+    client, server = wired
+    if touched:
+        tracked(server, how)
+        assert asked_udp(client, server, 5353)
+    before = state(server), server.proc("ip_tables_names"), server.proc("ip6_tables_names"), server.count()
+    for fix in MAKERS:
+        planned = made(server, fix, ports=("tcp/80",), where="proto=udp", i_know=True)
+        for step in planned.steps:
+            for act in step.acts:
+                assert not isinstance(act, Commanded) or not is_done(server, act)
+    assert (state(server), server.proc("ip_tables_names"), server.proc("ip6_tables_names"), server.count()) == before

@@ -9,7 +9,7 @@ from tablefull.fixes import timeout_plans
 from tablefull.fixes.act import Command, Flush, HostPlan, Predicted, SetValue, Step
 from tablefull.fixes.live_host import LiveHost, Options, Sample
 from tablefull.fixes.set_acts import CannotSet, refused, set_value
-from tablefull.fixes.timeout_choice import LADDERS, Choice, choose
+from tablefull.fixes.timeout_choice import LADDERS, Choice, choose, expression
 from tablefull.fixes.timeout_plans import KEEPALIVE_S, TCP, UDP, UDP_STREAM
 from tablefull.kernel import identity
 from tablefull.kernel.timeouts import STATES
@@ -61,13 +61,18 @@ def shorten_timeouts(host: LiveHost, options: Options) -> HostPlan:
     if not steps:
         return refused(host, fix, title, "these timeouts have those values already")
     return HostPlan(
-        fix=fix, host=host.name, netns=host.netns, title=title, steps=steps, told=_told(host, acts),
+        fix=fix, host=host.name, netns=host.netns, title=title, steps=steps, told=_told(host, acts, choices),
         needs=("CAP_NET_ADMIN",),
     )  # fmt: skip
 
 
-def _told(host: LiveHost, acts: dict[str, SetValue | None]) -> tuple[str, ...]:
+def _told(host: LiveHost, acts: dict[str, SetValue | None], choices: list[Choice]) -> tuple[str, ...]:
     told = ["entries that are idle now keep their old deadline: flush-entries takes away those that nobody needs"]
+    told += [
+        f"{one.freed} of {one.sampled} have been silent for {one.after_s} s or more: flush-entries --where '{which}'"
+        for one in choices
+        if (which := expression(one))
+    ]
     if host.orchestrator == "kubernetes" and acts.keys() & {TCP + "established", TCP + "close_wait"}:
         told.append(
             "kube-proxy writes established and close_wait again at its start: set conntrack.tcpEstablishedTimeout and "

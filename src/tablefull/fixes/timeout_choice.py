@@ -5,7 +5,7 @@ state. An established connection with unacknowledged data or repeated segments i
 older than the timeout that is in force: both are counted apart, never as idle for days.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -62,6 +62,18 @@ class Choice(Struct, frozen=True, kw_only=True):
     sampled: int
 
 
+def expression(choice: Choice) -> str:
+    """The entries that would be gone by now, as ``--where`` of flush-entries; empty where it cannot say."""
+    idle = f"remaining<={choice.before_s - choice.after_s}"
+    if choice.name in (UDP, UDP_STREAM):
+        return f"proto=udp and {'' if choice.name == UDP_STREAM else 'not '}assured and {idle}"
+    state = next((state for state, name in TIMEOUT_OF_TCP_STATE.items() if name == choice.name), "")
+    if not state:
+        return ""
+    short = f" and remaining>{_SHORT_S}" if choice.name == TCP + "established" and choice.before_s > _SHORT_S else ""
+    return f"proto=tcp and state={state} and {idle}{short}"
+
+
 def timeout_of(row: Sequence[int]) -> str | None:
     """The canonical name of the timeout an entry lives by; None where it has none of these."""
     if row[at.R_STATUS] & _OFFLOAD:
@@ -95,19 +107,24 @@ def classes(rows: Sequence[Sequence[int]], timeouts: Mapping[str, int]) -> list[
 
 def choose(rows: Sequence[Sequence[int]], timeouts: Mapping[str, int]) -> list[Choice]:
     """What to shorten and by how much, most freed first; nothing that frees less than 1 % of the table."""
+    return chosen_of(classes(rows, timeouts), len(rows))
+
+
+def chosen_of(found: Iterable[Class], sampled: int) -> list[Choice]:
+    """The same from what is under each timeout; ``sampled`` entries were read in all."""
     chosen = []
-    for one in classes(rows, timeouts):
+    for one in found:
         steps = [seconds for seconds in LADDERS[one.name] if seconds < one.timeout_s]
         if not steps:
             continue
         most = one.freed(steps[-1])
-        if most < max(1, WORTH * len(rows)):
+        if most < max(1, WORTH * sampled):
             continue
         after = next(seconds for seconds in steps if one.freed(seconds) >= MOST_OF * most)
         chosen.append(
             Choice(
                 name=one.name, before_s=one.timeout_s, after_s=after, entries=one.entries, freed=one.freed(after),
-                sampled=len(rows),
+                sampled=sampled,
             )
         )  # fmt: skip
     return sorted(chosen, key=lambda one: (-one.freed, one.name))
