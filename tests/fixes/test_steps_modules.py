@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from live_trees import NAT, NAT_LISTED, host
 
@@ -124,6 +126,16 @@ def test_what_loads_it_again_is_named(tmp_path) -> None:
     assert "loaded at boot by /etc/modules: 'nf_conntrack_ipv4'" in told
     assert any("/etc/network/if-pre-up.d/rules" in line for line in told)
     assert any("libvirtd runs here" in line for line in told)
+
+
+def test_busybox_s_modprobe_is_told_of(tmp_path) -> None:
+    # tests/vm/test_modular_kernel.py shows that it passes over such a line.
+    one = host(tmp_path, "ubuntu-12.04", files={"bin/busybox": ""})
+    root = Path(one.proc.root)
+    (root / "sbin").mkdir(exist_ok=True)
+    (root / "sbin/modprobe").unlink(missing_ok=True)
+    (root / "sbin/modprobe").symlink_to("/bin/busybox")
+    assert comes_back(one, ("nf_conntrack",))[0].startswith("modprobe here is busybox's")
 
 
 def test_names_of_modules_are_words(tmp_path) -> None:

@@ -11,6 +11,8 @@ import re
 from tablefull.facts.ruleset import FwRule
 from tablefull.fixes import brings_back, rule_acts
 from tablefull.fixes.act import Command, Commanded, HostPlan, OwnFile, Predicted, Step
+from tablefull.fixes.boot_modules import by_busybox
+from tablefull.fixes.boot_tree import Tree
 from tablefull.fixes.live_host import LiveHost, Options
 from tablefull.fixes.set_acts import refused
 from tablefull.fixes.steps_notrack import quoted
@@ -199,6 +201,11 @@ def prevention(host: LiveHost, order: tuple[str, ...]) -> Step:
 def comes_back(host: LiveHost, order: tuple[str, ...]) -> tuple[str, ...]:
     """What loads it again, as far as this host shows it."""
     told = []
+    if by_busybox(Tree(host.proc.root)):
+        told.append(
+            "modprobe here is busybox's, which passes over install lines: the file keeps out only what "
+            "kmod's would load, so take away what loads it as well"
+        )
     loading = brings_back.loads(host, frozenset(order))
     if loading:
         told.append(f"loaded at boot by {brings_back.quoted(loading)}")
