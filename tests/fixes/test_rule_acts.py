@@ -48,6 +48,21 @@ def test_firewalld_before_its_nft_backend_is_asked_to_keep_the_rules(tmp_path) -
     assert (new.front_end, spelling(new)) == ("firewalld", "nft")
 
 
+def test_an_empty_table_of_the_old_iptables_does_not_make_it_the_hosts(tmp_path) -> None:
+    files = {
+        "proc/net/ip_tables_names": "filter\n",
+        "usr/sbin/xtables-nft-multi": "",
+        "usr/sbin/iptables-legacy": "",
+    }
+    one = host(tmp_path / "empty", "debian-12", files=files)
+    (tmp_path / "empty/usr/sbin/iptables").symlink_to("xtables-nft-multi")
+    assert spelling(one) == "nft"
+    rules = {"ip filter": ":INPUT ACCEPT [0:0]\n[0:0] -A INPUT -p tcp -j ACCEPT\n"}
+    two = host(tmp_path / "used", "debian-12", files=files, rules=rules)
+    (tmp_path / "used/usr/sbin/iptables").symlink_to("xtables-nft-multi")
+    assert spelling(two) == "legacy"
+
+
 def test_without_a_program_no_rule(tmp_path) -> None:
     one = host(tmp_path, "debian-12", files={"usr/sbin/nft": None})
     with pytest.raises(CannotRule, match="neither iptables nor nft"):

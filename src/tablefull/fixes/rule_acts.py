@@ -34,9 +34,11 @@ def spelling(host: LiveHost) -> str:
     nft = host.program("nft") and identity.at_least(host.kernel, 3, 14) is not False
     if host.front_end == "firewalld" and not firewalld_by_nft(host):
         return "firewalld"
-    if host.legacy_tables and (host.program("iptables") or host.program("iptables-legacy")):
-        return "legacy"
     translated = host.speaks_nft("iptables")
+    # A table of the old iptables may be there empty, because somebody once listed it, on a host that is nft's.
+    old = host.legacy_tables and (not translated or any(rule.tool != "nft" for rule in host.rules))
+    if old and (host.program("iptables") or host.program("iptables-legacy")):
+        return "legacy"
     if nft and (translated or not host.program("iptables") or any(one.tool == "nft" for one in host.chains)):
         return "nft"
     if host.program("iptables"):
