@@ -82,6 +82,13 @@ def test_a_window_that_changes_its_size(tmp_path: Path) -> None:
         assert "Traceback" not in held.text()
 
 
+def test_a_terminal_that_vanishes_without_a_word_ends_it(tmp_path: Path) -> None:
+    with terminal("--root", str(tmp_path), "--no-diagnose") as held:
+        held.until("the count cannot be seen")
+        held.vanish()
+        held.program.wait(30)
+
+
 def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     with terminal("--root", str(tmp_path), "--no-diagnose", "--ascii") as held:
         text = held.until("the count cannot be seen")

@@ -66,12 +66,18 @@ class Terminal:
         """Whether the terminal is as it was."""
         return termios.tcgetattr(self._theirs)[:4] == self.before[:4]
 
+    def vanish(self) -> None:
+        """Close it, without a signal."""
+        for one in (self._own, self._theirs):
+            if one >= 0:
+                os.close(one)
+        self._own = self._theirs = -1
+
     def close(self) -> None:
         if self.program.poll() is None:
             self.program.kill()
             self.program.wait()
-        for one in (self._own, self._theirs):
-            os.close(one)
+        self.vanish()
 
 
 @contextmanager

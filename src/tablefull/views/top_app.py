@@ -5,6 +5,7 @@ read where it is drawn, and a part whose lines are the same costs nothing; a pau
 """
 
 import gc
+import select
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -53,6 +54,13 @@ Pane { width: 1fr; height: 1fr; }
 .tiny #head, .tiny #upper, .tiny #tabs, .tiny #body, .tiny #keys { display: none; }
 .tiny #tiny { display: block; }
 """
+
+
+def hung_up(descriptor: int) -> bool:
+    """Whether nobody holds the other end of this terminal: without SIGHUP its input would be read for ever."""
+    watched = select.poll()
+    watched.register(descriptor, 0)
+    return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in watched.poll(0))
 
 
 class Told(Message):
@@ -291,7 +299,10 @@ class TopApp(App[None]):
         self._paint_bars()
 
     def _check(self) -> None:
-        """A look that does not come back is told, and a note does not stay for ever."""
+        """A look that does not come back is told, a note does not stay for ever, a terminal that is gone ends it."""
+        if not self.is_headless and hung_up(0):
+            self.exit()
+            return
         if self._note and time.monotonic() > self._note_until_s:
             self._note = ""
             self._paint_bars()
