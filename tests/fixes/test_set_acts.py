@@ -51,3 +51,11 @@ def test_what_is_no_number_is_not_replaced(tmp_path) -> None:
 def test_a_refusal_has_no_steps(tmp_path) -> None:
     plan = refused(host(tmp_path, "debian-12"), "raise-max", "title", "why", "told")
     assert (plan.steps, plan.refused, plan.told, plan.host) == ((), "why", ("told",), "web01")
+
+
+def test_a_file_that_only_root_may_read_is_there(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/sys/module/nf_conntrack/parameters/hashsize is 0600 in every version."""
+    one = host(tmp_path, "rhel-6")
+    monkeypatch.setattr(one, "value", lambda path: None)
+    with pytest.raises(CannotSet, match="hashsize is there and cannot be read: run it as root"):
+        set_value(one, "hashsize", 1 << 16)

@@ -17,6 +17,9 @@ def set_value(host: LiveHost, name: str, after: int) -> SetValue | None:
     """The act that gives a canonical setting this value; None where it has it already. CannotSet with the reason."""
     path = host.path_of(name)
     if path is None:
+        hidden = next((place for place in places(name) if host.proc.exists(place.lstrip("/"))), None)
+        if hidden is not None:
+            raise CannotSet(f"{hidden} is there and cannot be read: run it as root")
         where = places(name)[0]
         if name.startswith("nf_conntrack") and host.path_of("nf_conntrack_max") is None:
             raise CannotSet(f"connection tracking is not loaded here: there is no {where}, and nothing to change")
