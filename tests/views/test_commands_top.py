@@ -89,6 +89,16 @@ def test_a_terminal_that_vanishes_without_a_word_ends_it(tmp_path: Path) -> None
         held.program.wait(30)
 
 
+def test_a_history_that_cannot_be_read_is_said_and_no_reason_to_end(tmp_path: Path) -> None:
+    (tmp_path / "history.db").write_text("junk" * 5000)
+    with terminal("--no-diagnose", "--history", str(tmp_path / "history.db"), size=(140, 50)) as held:
+        held.until("is no history")
+        held.until("Per second")
+        held.press("q")
+        assert held.ended() == 0
+    assert (tmp_path / "history.db").read_text() == "junk" * 5000
+
+
 def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     with terminal("--root", str(tmp_path), "--no-diagnose", "--ascii") as held:
         text = held.until("the count cannot be seen")

@@ -160,6 +160,8 @@ class TopApp(App[None]):
     def on_mount(self) -> None:
         """Begin to look."""
         self._arrange()
+        if self.gauge.note:
+            self._say(harmless(self.gauge.note))
         self.gauge.start()
         self.set_interval(CHECK_S, self._check)
         # What was loaded stays: the collector need not go through it again and again.

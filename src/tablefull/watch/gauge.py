@@ -271,7 +271,7 @@ class Gauge:
 
         if not path.is_file():
             return
-        history = History(path, lambda _: None, write=False)
+        history = History(path, self._say, write=False)
         try:
             rows = [row for row in history.rows(self.place.key) if row.boot == boot]
         finally:
@@ -288,6 +288,9 @@ class Gauge:
                 self._pulse.past.add(Point(at, row.step_s, high, lost))
                 self._samples.append(Sample(at, high, row.created, joined=bool(self._samples)))
             self._samples = thinned(self._samples)
+
+    def _say(self, text: str) -> None:
+        self.note = text
 
     # -- threads
 
