@@ -83,6 +83,8 @@ RUNS = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, He
 
 
 @RUNS
+@example(files={("etc/sysctl.d", "9-c.conf"): "@folder", ("run/sysctl.d", "9-c.conf"): "net/netfilter/*=4"}, conf="")
+@example(files={("etc/sysctl.d", "9-c.conf"): "@gone", ("run/sysctl.d", "9-c.conf"): "net/netfilter/*=4"}, conf="")
 @example(files={("etc/sysctl.d", "99-sysctl.conf"): "@conf"}, conf="net.netfilter.nf_conntrack_max=5")
 @example(files={("etc/sysctl.d", "9-c.conf"): "@null", ("usr/lib/sysctl.d", "9-c.conf"): "net/netfilter/*=4"}, conf="")
 @given(files=trees, conf=body)
@@ -119,12 +121,14 @@ option = st.builds(
 options = st.lists(st.one_of(option, st.sampled_from(("# options nf_conntrack hashsize=9", ""))), max_size=4)
 rules = st.dictionaries(
     st.tuples(st.sampled_from(("etc/modprobe.d", "run/modprobe.d", "usr/lib/modprobe.d")), st.sampled_from(NAMES)),
-    st.one_of(options.map("\n".join), st.just("@null")),
+    st.one_of(options.map("\n".join), st.sampled_from(("@null", "@gone", "@folder"))),
     max_size=4,
 )
 
 
 @RUNS
+@example(files={("etc/modprobe.d", "z.conf"): "@folder", ("run/modprobe.d", "z.conf"): "options nf_conntrack acct=1"})
+@example(files={("etc/modprobe.d", "z.conf"): "@gone", ("run/modprobe.d", "z.conf"): "options nf_conntrack acct=1"})
 @given(files=rules)
 def test_modprobe_reads_the_same_lines_in_the_same_order(files: dict[tuple[str, str], str]) -> None:
     with tempfile.TemporaryDirectory() as folder:

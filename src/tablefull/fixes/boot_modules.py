@@ -88,7 +88,7 @@ def modprobe(tree: Tree) -> Modprobe:
     counts, of options the last.
     """
     found, plain = Modprobe(), by_busybox(tree)
-    files = tree.fragments(MODPROBE_FOLDERS)
+    files = tree.fragments(MODPROBE_FOLDERS, files=True)
     single = tree.fragment("/etc/modprobe.conf")  # module-init-tools, RHEL 5
     for fragment in ([single] if single else []) + files:
         for number, line in _joined(fragment):

@@ -137,20 +137,23 @@ class Tree:
         text = self.text(path)
         return None if text is None else Fragment(path.rpartition("/")[2], path, text)
 
-    def fragments(self, folders: tuple[str, ...], suffix: str = ".conf", *, every: bool = False) -> list[Fragment]:
+    def fragments(
+        self, folders: tuple[str, ...], suffix: str = ".conf", *, every: bool = False, files: bool = False
+    ) -> list[Fragment]:
         """The files of these folders in order of their names; of several with one name the first folder's counts.
 
         That is the order of systemd's programs, of kmod and of procps since 3.3 (sysctl.d(5), modprobe.d(5),
-        sysctl(8)). A link to ``/dev/null`` takes the name out of the later folders; hidden files are
-        passed over. ``every`` is procps, which passes over nothing: not a hidden name, nor one that leads nowhere.
+        sysctl(8)). Whatever has the name takes it out of the later folders: a link to ``/dev/null``, one that leads
+        nowhere, a folder. Hidden names are passed over, save by procps (``every``); a folder of such a name is
+        passed over by kmod alone (``files``).
         """
         chosen: dict[str, str] = {}
         for folder in folders:
             for name in self.names(folder):
                 path = f"{folder}/{name}"
-                if (name.startswith(".") and not every) or not name.endswith(suffix) or name in chosen:
+                if not name.endswith(suffix) or (name.startswith(".") and not every):
                     continue
-                if every or self.is_file(path) or self.resolve(path) == NOWHERE:
-                    chosen[name] = path
+                if not files or self.is_file(path) or self.is_link(path):
+                    chosen.setdefault(name, path)
         found = (self.fragment(chosen[name]) for name in sorted(chosen, key=os.fsencode))
         return [fragment for fragment in found if fragment is not None]
