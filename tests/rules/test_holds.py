@@ -114,6 +114,17 @@ def test_what_takes_part_is_named_and_proves_nothing() -> None:
     assert states(found, Sight(kernel=NOW))["IPv4"] == "no"
 
 
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [("4.15.0", "no"), ("5.10.0-8-amd64", "yes"), ("6.1.0-56-cloud-amd64", "yes"), ("6.12.117", "no")],
+)
+def test_openvswitch_once_loaded_tracks_every_namespace_up_to_6_11(version: str, state: str) -> None:
+    """As measured under qemu (tests/vm/test_why_modular.py): 6.1 yes, 6.12 no."""
+    kernel = parse_release(version)
+    found = holds(of(module("openvswitch")), kernel)
+    assert states(found, Sight(kernel=kernel)) == {"IPv4": state, "IPv6": state}
+
+
 @pytest.mark.parametrize("name", ["openvswitch", "act_ct"])
 def test_a_module_that_calls_the_tracker_itself_leaves_no_plain_no(name: str) -> None:
     """Its flows cannot be read here, and they track without a hook."""

@@ -53,6 +53,22 @@ def test_the_kind_of_a_link() -> None:
     assert rtnetlink.kind_of(data, message) == ""
 
 
+def test_tc_actions_of_a_kind() -> None:
+    data = rtnetlink.actions(3, "ct")
+    (message,) = nlattr.messages(data, len(data))
+    assert message.type == 50
+    table = inner(data[message.begin + 4 : message.end])[1]
+    assert inner(inner(table)[1])[1] == b"ct\0"
+    one = nlattr.attribute(1, nlattr.attribute(1, b"ct\0"), nested=True)
+    tab = nlattr.attribute(1, one + one, nested=True)
+    answer = nlattr.message(50, 2, 3, bytes(4) + nlattr.attribute(3, bytes(4)) + tab)
+    (message,) = nlattr.messages(answer, len(answer))
+    assert rtnetlink.action_count(answer, message) == 2
+    empty = nlattr.message(50, 2, 3, b"")
+    (message,) = nlattr.messages(empty, len(empty))
+    assert rtnetlink.action_count(empty, message) == 0
+
+
 def test_an_address_without_a_network() -> None:
     data = rtnetlink.address_request(1, 42, bytes((192, 0, 2, 1)))
     (message,) = nlattr.messages(data, len(data))

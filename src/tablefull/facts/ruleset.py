@@ -59,7 +59,8 @@ class FwRule(Fact, frozen=True, kw_only=True):
 
 
 class FwObject(Fact, frozen=True, kw_only=True):
-    """A named object of nftables: ``kind`` is ct helper, ct timeout, ct expectation, flowtable or set.
+    """A named object of nftables: ``kind`` is ct helper, ct timeout, ct expectation, flowtable or set; of ``tool`` tc
+    all actions of a kind.
 
     ``text`` holds the statements that a set runs for each element; a rule that uses the object is a rule of its own.
     """

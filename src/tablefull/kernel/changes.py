@@ -158,6 +158,14 @@ CHANGES: dict[str, Change] = {
     "enable-hooks-option": Change(
         "module option enable_hooks tracks everything without a rule", (5, 1), (), "standalone 5.0.1 no, 5.2.1 yes"
     ),
+    "openvswitch-hooks": Change(
+        "loading openvswitch turns tracking on in every namespace, through the count of its zone limits",
+        (4, 18),
+        (),
+        "nf_conncount_init called nf_ct_netns_get; taken out of it by a patch to nf-next of 2024-07-17; measured: "
+        "6.1.0-56 yes, 6.12.117 no; 4.18 (the zone limit) from memory",
+        (6, 12),
+    ),
     "nat-one-module": Change("iptable_nat and xt_MASQUERADE need only nf_nat", (5, 2), (), "trees 5.0.1, 5.2.1"),
     "br-netfilter-module": Change(
         "bridge filtering is a module of its own, br_netfilter", (3, 18), (), "3.16 no, 3.18.20 yes; 3.17 not read"

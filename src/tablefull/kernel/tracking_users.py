@@ -19,7 +19,8 @@ from tablefull.kernel.identity import KernelVersion
 IPV4, IPV6, BRIDGE = "IPv4", "IPv6", "bridge"
 FAMILIES = (IPV4, IPV6, BRIDGE)
 # Objects that ask from the moment they are made, used or not: nft_ct_{helper,timeout,expect}_obj_init. [measured]
-ASKING_OBJECTS = frozenset(("ct helper", "ct timeout", "ct expectation"))
+TC_ACTION = "tc action ct"  # hands each packet to the tracker itself, where a filter has it [act_ct.c, 5.3]
+ASKING_OBJECTS = frozenset(("ct helper", "ct timeout", "ct expectation", TC_ACTION))
 _NAT_FAMILY = re.compile(r"\b[sd]nat (?:family )?(ip6?)\b")
 
 
@@ -45,6 +46,7 @@ _SETTING = Use("setting of new entries", "the zone, timeout, helper or event mas
 _COUNT = Use("match on a connection", "rules that look at a connection's bytes, labels or address no longer match", 3)
 _SYNPROXY = Use("SYN proxy", "servers behind it take SYN floods themselves", 6)
 _FLOW = Use("flow offload", "forwarding goes the slow way, packet by packet", 4)
+_TC = Use("tc action ct", "tc filters with action ct, and what is offloaded through them, no longer match", 6)
 _CLUSTER = Use("cluster", "the nodes no longer share connections out between them", 6)
 
 _USES = {
@@ -56,7 +58,7 @@ _USES = {
     "connlimit": _LIMIT, "ct count": _LIMIT, "helper": _HELPER, "ct helper": _HELPER, "ct expectation": _HELPER,
     "CT": _SETTING, "ct zone": _SETTING, "ct timeout": _SETTING, "ct event": _SETTING,
     "SYNPROXY": _SYNPROXY, "synproxy": _SYNPROXY, "FLOWOFFLOAD": _FLOW, "flow add": _FLOW,
-    "cluster": _CLUSTER, "CLUSTERIP": _CLUSTER,
+    TC_ACTION: _TC, "cluster": _CLUSTER, "CLUSTERIP": _CLUSTER,
 }  # fmt: skip
 
 

@@ -17,12 +17,12 @@ from tablefull.errors import KernelRefused, ParseError
 from tablefull.facts.host import KernelRelease
 from tablefull.facts.modules import Module
 from tablefull.facts.origin import Fact, Hole, Origin
-from tablefull.facts.ruleset import FwRule
+from tablefull.facts.ruleset import FwObject, FwRule
 from tablefull.facts.settings import Setting
 from tablefull.facts.snapshot import HostFacts, Snapshot
 from tablefull.kernel.identity import KernelVersion, parse_release
 from tablefull.kernel.modules import is_active_when
-from tablefull.kernel.tracking_users import BRIDGE, FAMILIES, IPV4, IPV6
+from tablefull.kernel.tracking_users import BRIDGE, FAMILIES, IPV4, IPV6, TC_ACTION
 from tablefull.live import collect, netns, nft_ruleset, parts, programs, returning
 from tablefull.live.collection import Artefact, Collection, Namespace, host_name
 from tablefull.live.netlink import NETLINK_ROUTE, Netlink
@@ -157,6 +157,7 @@ class Looker:
             for missed in unseen.values():
                 missed.append("nftables")
         found.exempt = sum(1 for one in facts.of(FwRule) if _exempts(one))
+        facts.facts += _tc_actions(path)
         if not _bridges(path):
             facts.facts = [one for one in facts.facts if not (isinstance(one, Setting) and "bridge-nf" in one.name)]
         found.holds = holds(facts, self.kernel, booted_with=booted)
@@ -216,6 +217,24 @@ def _bridges(path: str | None) -> bool:
             return any(rtnetlink.kind_of(data, message) == "bridge" for data, message in link.answers(rtnetlink.links))
     except (KernelRefused, ParseError, OSError):
         return True
+
+
+def _tc_actions(path: str | None) -> list[Fact]:
+    """tc's actions ct of the namespace, as one object; asking loads nothing."""
+    try:
+        with Netlink(NETLINK_ROUTE, path) as link:
+            answers = link.answers(lambda sequence: rtnetlink.actions(sequence, "ct"))
+            count = sum(rtnetlink.action_count(data, message) for data, message in answers)
+    except (KernelRefused, ParseError, OSError):
+        return []  # act_ct is not loaded, or there is no tc
+    if not count:
+        return []
+    text = f"tc actions list action ct: {count} of them"
+    found = FwObject(
+        origin=Origin("tc actions list action ct", 0, text), tool="tc", family="inet", table=None, kind=TC_ACTION,
+        name=f"{count} of them",
+    )  # fmt: skip
+    return [found]
 
 
 def _count(artefacts: list[Artefact]) -> int | None:

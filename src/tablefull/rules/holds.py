@@ -27,6 +27,7 @@ from tablefull.kernel.tracking_users import (
     FAMILIES,
     IPV4,
     IPV6,
+    TC_ACTION,
     Use,
     families_asked,
     use_of,
@@ -145,7 +146,7 @@ def _object(
     if by and families:
         group = _group(groups, use_of(by[0]), families, owner_of(one.table, one.name, ""))
         group.by[by[0]] = None
-        where = f"{one.tool} {one.family} {one.table or '?'}"
+        where = f"{one.tool} {one.family} {one.table or '?'}" if one.tool != "tc" else "tc"
         _cite(group, f"{where} ({one.kind} {one.name})", one.origin, f"{where}: {one.kind} {one.name}")
 
 
@@ -218,8 +219,25 @@ def _modules(loaded: Mapping[str, Module], kernel: KernelVersion | None, switche
                 evidence=(module.origin,),
             )
         )
+    hooked = changes.has("openvswitch-hooks", kernel)
+    switch = loaded.get("openvswitch") if hooked.value else None
+    if switch is not None:
+        found.append(
+            Hold(
+                what="Open vSwitch's module: loaded, it tracks every namespace, with flows or without",
+                by=("openvswitch",),
+                families=(IPV4, IPV6),
+                without=CALLERS["openvswitch"].without,
+                weight=7,
+                basis=weakest("shown", hooked.basis),
+                source=hooked.source,
+                where=("every network namespace",),
+                off="modprobe -r openvswitch, or a kernel from 6.12",
+                evidence=(switch.origin,),
+            )
+        )
     for name, caller in CALLERS.items():
-        module = loaded.get(name)
+        module = loaded.get(name) if name != "openvswitch" or switch is None else None
         if module is not None and not (name == "br_netfilter" and switched):
             found.append(
                 Hold(
@@ -280,6 +298,11 @@ def _bridged(host: HostFacts) -> list[Hold]:
     ]
 
 
+def callers(found: Collection[Hold]) -> list[str]:
+    """Modules that are loaded and hand packets to the tracker themselves, without a hook and a rule."""
+    return [name for one in found for name in one.by if name in CALLERS and CALLERS[name].asks]
+
+
 def verdicts(found: Collection[Hold], sight: Sight) -> list[Verdict]:
     """The answer for each family. ``bridge`` is answered where something speaks of it."""
     bridged = any(BRIDGE in one.families for one in found)
@@ -303,7 +326,7 @@ def _verdict(family: str, found: Collection[Hold], sight: Sight) -> Verdict:
     if missing:
         why = "nothing that was seen asks for it; not seen: " + "; ".join(missing)
         return Verdict(family, "unknown", why, "unknown")
-    handed = [name for one in found for name in one.by if name in CALLERS and CALLERS[name].asks]
+    handed = callers(found)
     if sight.count:
         who = f"by {' or '.join(handed)}, which is loaded, " if handed else "by a program or BPF, "
         why = (
@@ -319,13 +342,21 @@ def _verdict(family: str, found: Collection[Hold], sight: Sight) -> Verdict:
     return Verdict(family, "no", why, weakest("shown", by_rule.basis))
 
 
-def decided(verdict: Verdict, tracked: bool | None) -> Verdict:
-    """The same after a packet was sent: ``tracked`` is what the kernel did with it, None where it told nothing."""
+def decided(verdict: Verdict, tracked: bool | None, found: Collection[Hold] = ()) -> Verdict:
+    """The same after a packet was sent: ``tracked`` is what the kernel did with it, None where it told nothing. It says
+    nothing of packets that tc or Open vSwitch hand in, on links of their own.
+    """
     if tracked is None:
         return verdict
     if tracked:
         why = verdict.why if verdict.state == "yes" else f"a packet was tracked, yet {verdict.why}"
         return Verdict(verdict.family, "yes", why, "probed")
+    if verdict.state == "yes" and any(TC_ACTION in one.by for one in found):
+        return verdict
+    if verdict.state == "unknown" and callers(found):
+        return Verdict(
+            verdict.family, "unknown", f"a packet on a link of its own was not tracked; {verdict.why}", "unknown"
+        )
     if verdict.state == "yes":
         return Verdict(verdict.family, "unknown", f"{verdict.why}, yet a packet was not tracked", "unknown")
     return Verdict(verdict.family, "no", "a packet was sent and was not tracked", "probed")

@@ -86,7 +86,7 @@ def why(
         for one in answer.spaces:
             told = proved(looker.proc, one.path, zoned=_zoned(one.holds), exempt=_exempt(one))
             by_family = {proof.family: proof.tracked for proof in told}
-            one.verdicts = [decided(verdict, by_family.get(verdict.family)) for verdict in one.verdicts]
+            one.verdicts = [decided(verdict, by_family.get(verdict.family), one.holds) for verdict in one.verdicts]
             proofs[one.key] = told
     return _show(answer, form, proofs)
 
