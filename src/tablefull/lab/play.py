@@ -192,9 +192,10 @@ class Player:
                 begin = self.now_s
                 self._witness(witness, "while the table is full")
                 self.wait(FULL * length - (self.now_s - begin))
-                # The collector may have made room: until it was full for half of the time.
+                # The collector may have made room, and others may have used up what the kernel says in five seconds:
+                # until it was full for half of the time and said so.
                 enough = 0.5 * FULL * length
-                self.wait(MORE * FULL * length, until=lambda: self._refused_s(begin) >= enough)
+                self.wait(MORE * FULL * length, until=lambda: self._refused_s(begin) >= enough and bool(self.log))
         with _Part(self, "diagnose"):
             self._ask()
             self._diagnose()
@@ -315,7 +316,7 @@ class Player:
         self.ran.append(told)
         self._tell(told)
 
-    def _finish(self, child: Child, most_s: float) -> str:
+    def _finish(self, child: Child, most_s: float, quiet: bool = False) -> str:
         """Wait for a child that ends by itself, while looking on; what it printed."""
         parts: list[bytes] = []
         assert child.output is not None
@@ -327,7 +328,7 @@ class Player:
                 parts.append(part)
             return child.process.poll() is not None
 
-        self.wait(most_s, until=over, beside=(child,))
+        self.wait(most_s, until=over, quiet=quiet, beside=(child,))
         if child.process.poll() is None:
             child.process.kill()
         child.process.wait()
@@ -340,7 +341,7 @@ class Player:
         """``tablefull why`` and ``tablefull table`` of the watched machine."""
         for name in ("why", "table"):
             words = [*tablefull(), name, "--netns", self.scene.machine.space, "--format", "json"]
-            output = self._finish(self.stage.start(None, name, *words), DIAGNOSIS_S)
+            output = self._finish(self.stage.start(None, name, *words), DIAGNOSIS_S, quiet=True)
             if name == "why":
                 self.asked = answers.asked(output, self.stage.complaint(name))
                 self._tell(self.asked)
@@ -367,7 +368,7 @@ class Player:
             "sh", self.scene.watched, str(folder), *tablefull(), "diagnose", "--format", "json",
         ]  # fmt: skip
         child = self.stage.start(self.scene.machine, "diagnose", *words)
-        output = self._finish(child, DIAGNOSIS_S)
+        output = self._finish(child, DIAGNOSIS_S, quiet=True)
         self.diagnosed = answers.diagnosed(output, self.stage.complaint("diagnose"))
         self._tell(self.diagnosed)
 
