@@ -124,6 +124,7 @@ class Replay(Struct):
 
 
 Tick = Callable[[int, int], None]  # packets so far, time reached
+Watch = Callable[[int, Twin], None]  # the end of an interval, and the table at that moment
 
 
 class _Run:
@@ -279,10 +280,12 @@ def replay(
     span_ns: int | None = None,
     verdicts: Verdicts | None = None,
     tick: Tick | None = None,
+    watches: Sequence[Watch] = (),
 ) -> Replay:
     """Every packet through a twin for each setting. ``span_ns``: how long it will take in the packets' time, if known.
 
-    ``verdicts`` takes those of the first setting. UsageError for a setting that cannot be.
+    ``verdicts`` takes those of the first setting; ``watches``, one a setting, look at its table after each interval.
+    UsageError for a setting that cannot be.
     """
     runs = [_Run(setting, seed) for setting in settings]
     found = Replay([])
@@ -310,6 +313,8 @@ def replay(
             if end_ns is not None:
                 for number, run in enumerate(runs):
                     run.sample(end_ns, number == 0, own.addresses())
+                for run, watch in zip(runs, watches, strict=False):
+                    watch(end_ns, run.twin)
         found.packets += len(times)
         if tick is not None:
             tick(found.packets, reached)
@@ -318,6 +323,8 @@ def replay(
     for number, run in enumerate(runs):
         if clock is not None:
             run.end(reached, number == 0, own.addresses())
+            if number < len(watches):
+                watches[number](reached, run.twin)
         found.outcomes.append(_outcome(run))
         found.twins.append(run.twin)
     return found

@@ -183,8 +183,8 @@ def _number(sysctls_given: Mapping[str, str], names: Sequence[str]) -> int | Non
     return None
 
 
-def _moved(recording: Recording, setting: Setting) -> tuple[Times, int]:
-    """The end of each life under these settings, and how many of them moved."""
+def ends_under(recording: Recording, setting: Setting) -> tuple[Times, int]:
+    """The end of each life under these settings (``STILL``: not in the recording), and how many of them moved."""
     lives = np.array(recording.rows, np.int64).reshape(-1, 6)
     ends = lives[:, 1].copy()
     moved = 0
@@ -204,7 +204,7 @@ def _moved(recording: Recording, setting: Setting) -> tuple[Times, int]:
 
 def _outcome(recording: Recording, setting: Setting, interval_ns: int) -> Outcome:
     limit = _number(setting.sysctls, _LIMITS)
-    ends, moved = _moved(recording, setting)
+    ends, moved = ends_under(recording, setting)
     lives = np.array(recording.rows, np.int64).reshape(-1, 6)
     begins = np.maximum(lives[:, 0], recording.first_ns)
     ends = np.maximum(ends, begins + 1)  # an end makes room for what begins at that moment, but not for itself

@@ -219,6 +219,17 @@ class LoopsEngine:
         """Most entries ever counted."""
         return int(self.registers[at.R_PEAK])
 
+    @property
+    def created(self) -> int:
+        """Entries made so far."""
+        return int(self.registers[at.R_SERIAL])
+
+    def living(self) -> npt.NDArray[np.int64]:
+        """Order of creation of every entry in the table."""
+        used = self.entries[: int(self.registers[at.R_USED])]
+        serials: npt.NDArray[np.int64] = used[used[:, at.E_STATUS] & at.CONFIRMED != 0, at.E_SERIAL].astype(np.int64)
+        return serials
+
     def counters(self) -> list[int]:
         """By state.COUNTERS."""
         return [int(each) for each in self.counters_row]

@@ -85,6 +85,15 @@ class ReferenceEngine:
         """Most entries ever counted."""
         return self.table.peak
 
+    @property
+    def created(self) -> int:
+        """Entries made so far."""
+        return self.table.serial
+
+    def living(self) -> npt.NDArray[np.int64]:
+        """Order of creation of every entry in the table."""
+        return np.array([entry.serial for entry in self.table.rows if entry is not None], np.int64)
+
     def counters(self) -> list[int]:
         """By state.COUNTERS."""
         return list(self.table.counters)

@@ -29,6 +29,9 @@ class _Engine(Protocol):
     def count(self) -> int: ...
     @property
     def peak(self) -> int: ...
+    @property
+    def created(self) -> int: ...
+    def living(self) -> Column: ...
     def run(
         self,
         time_ns: Column,
@@ -261,6 +264,15 @@ class Twin:
     def peak(self) -> int:
         """The highest count so far."""
         return self._engine.peak
+
+    @property
+    def created(self) -> int:
+        """Entries made so far."""
+        return self._engine.created
+
+    def living(self) -> Column:
+        """Of every entry in the table, expired ones not yet collected too: the how manieth it was, from 1 on."""
+        return self._engine.living()
 
     @property
     def max(self) -> int:

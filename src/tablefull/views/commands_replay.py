@@ -7,32 +7,30 @@ is called, and a missing extra is one line that names it. Files are written whol
 import csv
 import io
 import os
-import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 
-from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, TablefullError, UsageError
+from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, UsageError
 from tablefull.views.durations import seconds
 from tablefull.views.output import emit, emit_pieces, say
 from tablefull.views.terminal import wants_colour, width_of
 
 if TYPE_CHECKING:
     from tablefull.facts.snapshot import Unread
-    from tablefull.live.captures import Capture
-    from tablefull.live.replay import Piece, Replay, Setting
+    from tablefull.live.replay import Replay, Setting
     from tablefull.live.replay_verdicts import Verdicts
 
 NEEDS = "replay needs {}: pip install 'tablefull[twin]'"
-EVENT_MARKS = (b"[NEW]", b"[UPDATE]", b"[DESTROY]")
 
 
-def _pairs(words: Iterable[str]) -> dict[str, str]:
+def pairs(words: Iterable[str]) -> dict[str, str]:
+    """The settings of --sysctl NAME=VALUE."""
     found = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -147,7 +145,7 @@ def replay(
         raise UsageError("replay needs a capture or --workload, and not both; see tablefull replay --help")
     if duration is not None and not workloads:
         raise UsageError("--duration belongs to --workload")
-    given = _pairs(sysctls)
+    given = pairs(sysctls)
     if maximum is not None:
         given["nf_conntrack_max"] = maximum
     outputs = [name for name in (verdicts, entries, timeline) if name is not None]
@@ -221,6 +219,7 @@ def _run(
 ) -> "tuple[Replay, list[str], int]":
     """The replay, what else is to be said, and an exit code other than 0 where not all could be seen."""
     from tablefull.live import replay as driver
+    from tablefull.views import replay_source
 
     extra: list[str] = []
     held: IO[bytes] | None = None
@@ -229,9 +228,9 @@ def _run(
 
         if replay_records.is_record(capture):
             return _of_record(capture, chosen, interval_ns, wants)
-        held = _held(stack, capture)
+        held = replay_source.held_of(stack, capture)
         broken: list[Unread] = []
-        events = _events_of(stack, capture, held, broken)
+        events = replay_source.events_of(stack, capture, held, broken)
         if events is not None:
             if wants:
                 raise UsageError("recorded events hold no packets: --verdicts and --entries need a capture")
@@ -245,12 +244,12 @@ def _run(
             if recording.undated:
                 extra.append(f"{recording.undated} events have no time and were left out; record with -o timestamp")
             return replay_events.rebuild(recording, chosen, interval_ns), extra, EXIT_BLIND if broken else 0
-    _compiling()
+    replay_source.compiling()
     kept = _kept(stack) if verdicts is not None else None
-    opened, pieces, span_ns = _pieces(stack, capture, held, workloads, duration, seed)
+    opened, pieces, span_ns = replay_source.pieces_of(stack, capture, held, workloads, duration, seed)
     # A thread that waits for a pipe cannot be told to stop; and whoever fills the pipe works ahead by itself.
     waits = opened is not None and opened.size_bytes is None
-    tick = stack.enter_context(_Progress(opened, span_ns))
+    tick = stack.enter_context(replay_source.Bar(opened, span_ns))
     found = driver.replay(
         pieces if waits else driver.read_ahead(pieces),
         chosen,
@@ -300,119 +299,6 @@ def _kept(stack: ExitStack) -> "Verdicts":
     from tablefull.live.replay_verdicts import Verdicts
 
     return stack.enter_context(Verdicts())
-
-
-def _held(stack: ExitStack, capture: str) -> IO[bytes] | None:
-    """What can be opened only once: standard input, or a pipe by its name (``<(ssh host tcpdump -w -)``)."""
-    if capture == "-":
-        return getattr(sys.stdin, "buffer", None)
-    try:
-        if not stat.S_ISFIFO(Path(capture).stat().st_mode):
-            return None
-        return stack.enter_context(Path(capture).open("rb"))
-    except (OSError, ValueError):
-        return None  # whoever opens it as a capture says what is wrong
-
-
-def _events_of(stack: ExitStack, capture: str, held: IO[bytes] | None, broken: "list[Unread]") -> IO[bytes] | None:
-    """The stream, where it is a text of recorded events; None where it is anything else, and then nothing is taken
-    from ``held``. ``broken`` learns while the stream is read that it breaks off.
-    """
-    from tablefull.live.streams import content
-
-    if held is not None:
-        try:
-            told = content(io.BytesIO(cast("io.BufferedReader", held).peek(1)), capture, [])
-        except TablefullError:
-            return None
-    elif capture == "-":
-        return None
-    else:
-        try:
-            raw = stack.enter_context(Path(capture).open("rb"))  # noqa: SIM115 - the stack closes it
-        except (OSError, ValueError):
-            return None
-        told = content(raw, capture, broken)
-    if told.kind != "text" or not any(mark in told.head for mark in EVENT_MARKS):
-        return None
-    return cast("IO[bytes]", content(held, capture, broken).stream if held is not None else told.stream)
-
-
-def _pieces(
-    stack: ExitStack,
-    capture: str | None,
-    held: IO[bytes] | None,
-    workloads: Sequence[str],
-    duration: str | None,
-    seed: int,
-) -> "tuple[Capture | None, Iterator[Piece], int | None]":
-    from tablefull.live import replay as driver
-
-    if capture is None:
-        from tablefull.twin.workload import Workload
-        from tablefull.twin.workload_spec import parse
-
-        span_s = None if duration is None else seconds(duration, "--duration")
-        traffic = Workload([parse(spec) for spec in workloads], seed=seed, duration_s=span_s)
-        return None, driver.of_workload(traffic), traffic.end_ns
-    from tablefull.live.captures import open_capture
-
-    opened = stack.enter_context(open_capture(capture, cast("BinaryIO | None", held)))
-    return opened, driver.of_capture(opened), None
-
-
-def _compiling() -> None:
-    """Say once why nothing happens for half a minute."""
-    from tablefull.twin import loops
-
-    if sys.stderr.isatty() and not any((Path(loops.__file__).parent / "__pycache__").glob("loops.run-*.nbi")):
-        say("tablefull: compiling the loops; this takes half a minute, once")
-
-
-class _Progress:
-    """A bar on standard error, where that is a terminal."""
-
-    def __init__(self, opened: "Capture | None", span_ns: int | None) -> None:
-        self._opened, self._span_ns = opened, span_ns
-        self._bar: Any = None
-        self._task: Any = None
-        self._first_ns: int | None = None
-
-    def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TimeRemainingColumn(),
-                console=Console(file=sys.stderr),
-                transient=True,
-            )
-            self._bar.start()
-            total = self._opened.size_bytes if self._opened is not None else self._span_ns
-            self._task = self._bar.add_task("packets", total=total)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over()
-
-    def over(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def tick(self, packets: int, reached_ns: int) -> None:
-        """So many packets so far, up to this time."""
-        if self._bar is None:
-            return
-        if self._first_ns is None:
-            self._first_ns = reached_ns
-        done = self._opened.read_bytes if self._opened is not None else reached_ns
-        self._bar.update(self._task, completed=done or 0, description=f"{packets:,} packets")
 
 
 def _write_entries(found: "Replay", path: str | None) -> None:
