@@ -53,6 +53,11 @@ def entry_cost_bytes(situation: Situation) -> int:
     return sizing.entry_bytes(situation.kernel).value or COSTLIEST_ENTRY_BYTES
 
 
+def room_for(ram_bytes: int, each_bytes: int) -> int:
+    """How many entries of that size, buckets included, fit into the share of the memory that a table may take."""
+    return ram_bytes // RAM_SHARE // each_bytes
+
+
 def buckets_for(situation: Situation, limit: int) -> int:
     """Buckets that go with a limit on this kernel."""
     return sizing.recommended_buckets(limit, situation.kernel).value or limit
@@ -69,7 +74,7 @@ def target_max(situation: Situation) -> tuple[int | None, str]:
         told = f"neither count nor limit is known, so {wish}, the default of a host with more than 4 GB"
     room = None
     if situation.ram_bytes:
-        room = situation.ram_bytes // RAM_SHARE // each
+        room = room_for(situation.ram_bytes, each)
         if wish > room:
             wish = room // 1024 * 1024 if room >= 1024 else room
             told += f"; 1/{RAM_SHARE} of {_mib(situation.ram_bytes)} holds {room} entries of {each} bytes, so {wish}"

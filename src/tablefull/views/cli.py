@@ -39,6 +39,7 @@ COMMANDS = {
         "commands_replay",
         "Run a capture or made-up traffic through connection tracking: what would happen under other settings.",
     ),
+    "plan": ("commands_plan", "Say how high the limit may go, whether raising it is right, and what would do instead."),
     "export": ("commands_export", "Expose the table as metrics for Prometheus: over HTTP, as a file, or once."),
     "watch": ("commands_watch", "Remember how full the table is, foretell when it will be full, raise alarms."),
     "lab": ("commands_lab", "Live through a full table: real servers, real clients, this kernel, in namespaces."),
