@@ -23,8 +23,9 @@ NEAR_TOP = 0.9
 class Little(Struct, frozen=True, kw_only=True):
     """Rate x lifetime beside the mean that was seen, in a window of the evidence.
 
-    ``rate_per_s``: entries begun a second in the window. ``lifetime_s``: what the entries begun before the window lived,
-    over how many of them ended (``lives`` less ``open_lives``). ``mean``: entries there in the window, weighted by time.
+    ``rate_per_s``: entries begun a second in the window. ``lifetime_s``: what the entries begun before the window
+    lived, over how many of them ended (``lives`` less ``open_lives``). ``mean``: entries there in the window, weighted
+    by time.
     """
 
     begun: int
