@@ -116,8 +116,10 @@ def test_a_playbook_has_a_task_for_every_act() -> None:
     tasks = play["tasks"]
     assert isinstance(tasks, list)
     kinds = [next(key for key in task if key.startswith("ansible.")) for task in tasks]
-    assert kinds == ["ansible.builtin.command"] * 3 + ["ansible.builtin.copy"]
-    assert tasks[1]["ansible.builtin.command"] == {"argv": ["nft", "-f", "-"], "stdin": "add table inet t\n"}
+    assert kinds == ["ansible.builtin.command"] * 4 + ["ansible.builtin.copy"]
+    assert tasks[1]["register"] == "tablefull_look_0"
+    assert tasks[2]["when"] == "not ((tablefull_look_0.rc | default(1)) == 0)"
+    assert tasks[2]["ansible.builtin.command"] == {"argv": ["nft", "-f", "-"], "stdin": "add table inet t\n"}
 
 
 def test_no_text_of_a_stranger_is_a_template() -> None:

@@ -135,6 +135,39 @@ def ansible(plans: Sequence[HostPlan]) -> str:
     return head + "".join(f"{line}\n" for line in notes) + as_yaml(plays) + "\n"
 
 
+def _commanded_tasks(step: Step, act: Commanded, prefix: list[str]) -> list[dict[str, object]]:
+    """Look, and do only where it is not so already. Each look waits for the one before: it may only be asked then."""
+    tasks: list[dict[str, object]] = []
+    asked: list[str] = []
+    for number, command in enumerate((*act.first, act.done)):
+        name = f"tablefull_look_{number}"
+        task: dict[str, object] = {
+            "name": _raw(f"{step.title}: look"),
+            "ansible.builtin.command": {"argv": [untemplated(word) for word in (*prefix, *command.argv)]},
+            "register": name,
+            "failed_when": False,
+            "changed_when": False,
+            "check_mode": False,
+        }
+        if asked:
+            task["when"] = " and ".join(asked)
+        tasks.append(task)
+        turned = act.turned and number == len(act.first)
+        asked.append(f"({name}.rc | default({0 if turned else 1})) {'!=' if turned else '=='} 0")
+    for command in act.do:
+        do: dict[str, object] = {"argv": [untemplated(word) for word in (*prefix, *command.argv)]}
+        if command.stdin:
+            do["stdin"] = untemplated(command.stdin)
+        tasks.append(
+            {
+                "name": _raw(f"{step.title}: {act.what}"),
+                "ansible.builtin.command": do,
+                "when": f"not ({' and '.join(asked)})",
+            }
+        )
+    return tasks
+
+
 def as_yaml(value: object) -> str:
     """JSON that is YAML too: YAML takes no pair of surrogates, and nothing that does not print."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
@@ -168,13 +201,7 @@ def _tasks(step: Step, act: Act, prefix: list[str]) -> list[dict[str, object]]:
         copy = {"dest": untemplated(act.path), "content": untemplated(act.after), "mode": f"{act.mode:04o}"}
         return [{"name": name, "ansible.builtin.copy": copy | {"force": act.before is not None}}]
     if isinstance(act, Commanded):
-        tasks: list[dict[str, object]] = []
-        for command in act.do:
-            task: dict[str, object] = {"argv": [untemplated(word) for word in (*prefix, *command.argv)]}
-            if command.stdin:
-                task["stdin"] = untemplated(command.stdin)
-            tasks.append({"name": _raw(f"{step.title}: {act.what}"), "ansible.builtin.command": task})
-        return tasks
+        return _commanded_tasks(step, act, prefix)
     return [
         {
             "name": name,
