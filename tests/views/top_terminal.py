@@ -15,13 +15,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyte
+
 ROOT = Path(__file__).parents[2]
 
 
 class Terminal:
-    """A program in a terminal of its own; what it wrote, without the sequences that move the cursor."""
+    """A program in a terminal of its own: all that it wrote, and what a person sees now.
+
+    The program writes only what changed: a word that is on the screen may never have been written in one piece.
+    """
 
     def __init__(self, words: tuple[str, ...], size: tuple[int, int], **environment: str) -> None:
+        self._blank(size)
         self._own, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.before = termios.tcgetattr(theirs)
@@ -30,24 +36,37 @@ class Terminal:
         self.program = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env=own, close_fds=True)
         self.raw = b""
 
-    def until(self, part: str, within_s: float = 30.0) -> str:
-        """What was written, as soon as ``part`` is in it."""
+    def _blank(self, size: tuple[int, int]) -> None:
+        self._screen = pyte.Screen(*size)
+        self._stream = pyte.ByteStream(self._screen)
+
+    def _read(self) -> None:
+        piece = os.read(self._own, 65536)
+        self.raw += piece
+        self._stream.feed(piece)
+
+    def until(self, part: str, within_s: float = 60.0) -> str:
+        """The screen, as soon as ``part`` is on it."""
         deadline = time.monotonic() + within_s
-        while part not in self.text():
+        while part not in self.screen():
             left = deadline - time.monotonic()
-            assert left > 0, f"{part!r} never came: {self.text()[-3000:]}"
+            assert left > 0, f"{part!r} never came:\n{self.screen()}"
             if select.select([self._own], [], [], left)[0]:
                 try:
-                    self.raw += os.read(self._own, 65536)
+                    self._read()
                 except OSError:
-                    assert part in self.text(), self.text()[-3000:]
-        return self.text()
+                    assert part in self.screen(), self.screen()
+        return self.screen()
+
+    def screen(self) -> str:
+        return "\n".join(line.rstrip() for line in self._screen.display)
 
     def text(self) -> str:
         return re.sub(r"\x1b(\[[0-9;?<>=]*[a-zA-Z]|[()][A-Z0-9]|[=>78])", "", self.raw.decode("utf-8", "replace"))
 
     def resize(self, columns: int, rows: int) -> None:
-        """As a window does."""
+        """As a window does; what it showed is gone, so that only what is drawn anew is seen."""
+        self._blank((columns, rows))
         fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.program.send_signal(signal.SIGWINCH)
 
@@ -59,7 +78,7 @@ class Terminal:
         deadline = time.monotonic() + within_s
         while self.program.poll() is None and time.monotonic() < deadline:
             if select.select([self._own], [], [], 0.05)[0]:
-                self.raw += os.read(self._own, 65536)
+                self._read()
         return self.program.wait(1)
 
     def restored(self) -> bool:

@@ -292,7 +292,7 @@ class History:
             self._aside("it does not begin as a history does")
             return True
         self._tell(
-            f"{self.path}: is no history, or a damaged one; it is left alone, and what is seen is kept in memory"
+            f"no history, or a damaged one; what is seen is kept in memory, and the file left alone: {self.path}"
         )
         self._write = False
         return True
