@@ -67,7 +67,7 @@ def test_signals_end_it_and_the_terminal_is_as_before(tmp_path: Path, number: si
 
 
 def test_a_window_that_changes_its_size(tmp_path: Path) -> None:
-    with terminal("--root", str(tmp_path), "--no-diagnose") as held:
+    with terminal("--root", str(tmp_path), "--no-diagnose", COLUMNS="80", LINES="24") as held:
         held.until("the count cannot be seen")
         held.resize(60, 15)
         held.until("60x15 is too small")

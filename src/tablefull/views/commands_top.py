@@ -86,6 +86,7 @@ def top(
     _need_terminal()
     if find_spec("textual") is None:
         raise UsageError(MISSING)
+    _ask_the_window()
     from tablefull.views.top_app import TopApp
     from tablefull.watch.gauge import Gauge
 
@@ -112,6 +113,13 @@ def _need_terminal() -> None:
         raise UsageError(
             "top needs a terminal that can move its cursor, and TERM names none; `tablefull watch` does without"
         )
+
+
+def _ask_the_window() -> None:
+    """COLUMNS and LINES may be exported and then stay what they were: the terminal knows its size, and each new one."""
+    if all(os.get_terminal_size(sys.stdout.fileno())):
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
 
 
 def glyphs(plain: bool) -> "Glyphs":
