@@ -28,11 +28,12 @@ test: dev compiled
 	@scripts/test-packages
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-## make prove   the twin beside the running kernel: PROVE_PACKETS=10000000 over three fresh seeds (root)
+## make prove   twin and fixes beside the running kernel: PROVE_PACKETS=10000000 over three fresh seeds (root)
 prove: dev
 	@scripts/test-packages
 	@TABLEFULL_PROVE_PACKETS=$(PROVE_PACKETS) TABLEFULL_PROVE_SEEDS=$(PROVE_SEEDS) \
-	  $(BIN)/python -m pytest -q tests/realkernel/test_twin.py tests/realkernel/test_full_table.py tests/twin/test_recorded.py
+	  $(BIN)/python -m pytest -q tests/realkernel/test_twin.py tests/realkernel/test_full_table.py tests/twin/test_recorded.py \
+	  tests/realkernel/test_fix_verdicts.py
 
 ## make check   lint, format, types, imports: what CI runs beside the tests
 check: dev

@@ -51,11 +51,11 @@ class FixSpace:
         ).stdout
 
     def everything(self) -> str:
-        """All that a plan of ours may touch: every setting, every rule, every file."""
+        """All that a plan of ours may touch: every setting, every rule, every file; alike in every space."""
         settings = self.inside("sysctl", "-a", "--pattern", r"^net\.(netfilter|ipv4\.tcp|bridge|core)")
         rules = self.inside("nft", "list", "ruleset")
         files = "".join(f"{one}: {one.read_text() if one.is_file() else ''}\n" for one in sorted(self.files.rglob("*")))
-        return "\n".join([_steady(settings), rules, files])
+        return "\n".join([_steady(settings), rules, files]).replace(str(self.folder), "FOLDER")
 
     def plan(self) -> HostPlan:
         """One of every kind of act that can be undone, two settings of it, and what is kept on confirmation."""
