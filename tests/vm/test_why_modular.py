@@ -15,13 +15,13 @@ from tests.vm import machine
 pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
 PROGRAMS = ("kmod", "nft", "iptables-legacy", "iptables-legacy-save", "ip", "tc", "conntrack")
-TOOLS = ("cat", "cmp", "cut", "grep", "ls", "mkdir", "mount", "ping", "poweroff", "rm", "sort", "sysctl")
+TOOLS = ("cat", "cmp", "cut", "grep", "ls", "mkdir", "mount", "ping", "poweroff", "rm", "sleep", "sort", "sysctl")
 
 INIT = r"""#!/bin/dash
 export PATH=/usr/sbin:/usr/bin NO_COLOR=1 TERM=dumb
 mount -t proc proc /proc
 mount -t sysfs sys /sys
-mount -t tmpfs run /run
+. /warm
 ip link set lo up
 state() { cut -d' ' -f1 /proc/modules | sort; cat /proc/net/ip_tables_names 2>/dev/null; }
 ask() {  # name, then words of why
@@ -113,6 +113,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             ):
                 system.copy(str(plugin).lstrip("/"), plugin.resolve())
     (system.tree / "etc/modprobe.d").mkdir(parents=True, exist_ok=True)
+    system.text("warm", machine.WARM_SHELL)
     system.text("init", INIT, 0o755)
     said = machine.run_disk(kernel, system.image(folder / "disk.img"), folder)
     assert "@done" in said, said[-3000:]
