@@ -1,4 +1,5 @@
-"""Time to full, foretold on simulated days and on tables that the twin filled, beside a straight line and "as now".
+"""Time to full, foretold on simulated days, on tables that the twin filled and on recorded ones, beside a straight line
+and "as now".
 
 Every forecast stands at a moment of a day and sees the samples before it, ten seconds apart. Asked: is the 90 %
 interval right nine times in ten, how far is the median off at each lead time, how often is a fill announced that does
@@ -24,6 +25,7 @@ from forecast_days import KINDS, TRAFFIC, Day, of_twin, recorded
 
 from tablefull.twin.forecast import Sample, forecast
 
+RECORDED = Path(__file__).parent / "recorded"
 EVERY_S, HORIZON_S, PAST_S = 10, 7200, 86400
 LEADS_S = (60, 120, 300, 600, 1800, 3600)
 SEEN_S = 30  # of what fills it; before that nobody can know
@@ -189,8 +191,11 @@ def main() -> int:
         day = of_twin(specs, onset_s, chance)
         for limit in (day.limit, int(day.limit * 0.85), int(day.limit * 1.1)):
             found += cases(day._replace(limit=limit), chance, WAYS)
-    for path in sys.argv[3:]:
-        found += cases(recorded(path), np.random.default_rng(seed), WAYS)
+    for number, path in enumerate([*sorted(RECORDED.glob("*.csv")), *map(Path, sys.argv[3:])]):
+        chance = np.random.default_rng([seed, len(KINDS) + 1, number])
+        day = recorded(path)
+        for limit in (day.limit, int(day.limit * 0.85), int(day.limit * 1.1)):
+            found += cases(day._replace(limit=limit), chance, WAYS)
     held, line = report(found)
     print(f"\n{time.perf_counter() - begun:.0f} s")
     return int(not held >= 0.85 or not line)

@@ -168,12 +168,16 @@ def of_twin(specs: tuple[str, ...], onset_s: int, chance: np.random.Generator) -
     return Day("packets, twin", count, int(limit), onset_s)
 
 
-def recorded(path: str) -> Day:
-    """A file of ``seconds,count`` lines, first one the limit alone: a second by second count by interpolation."""
-    lines = Path(path).read_text(encoding="ascii").split()
-    rows = np.array([[float(word) for word in line.split(",")] for line in lines[1:]])
+def recorded(path: Path) -> Day:
+    """What benchmarks/record_tables.py writes: ``limit,onset_s``, then ``second,count`` lines; between them by
+    interpolation.
+    """
+    head, *lines = path.read_text(encoding="ascii").split()
+    limit, _, onset_s = head.partition(",")
+    rows = np.array([[float(word) for word in line.split(",")] for line in lines])
     seconds = np.arange(rows[0, 0], rows[-1, 0])
-    return Day("recorded", np.interp(seconds, rows[:, 0], rows[:, 1]).astype(np.int64), int(lines[0]), 0)
+    count = np.interp(seconds, rows[:, 0], rows[:, 1]).astype(np.int64)
+    return Day(f"recorded, {path.stem}", count, int(limit), int(onset_s or 0))
 
 
 KINDS = (diurnal, flash, leak, flood, steady)
