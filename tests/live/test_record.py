@@ -239,6 +239,15 @@ def test_a_full_disk_stops_it_with_one_reason(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_still_comes_when_the_disk_is_full_counts_as_not_written(tmp_path: Path, wires: list[Any]) -> None:
+    def fails(recorder: Recorder) -> None:
+        recorder.failed = "no space left on device"
+        send(wires[0], 10)
+
+    recorder, _, _ = recorded(tmp_path, wires, fails)
+    assert recorder.unwritten == 12  # joined, synced, ten
+
+
 def test_a_clock_that_jumps_is_told(tmp_path: Path, wires: list[Any]) -> None:
     def act(recorder: Recorder) -> None:
         recorder._clock_ns -= 3600 * 10**9

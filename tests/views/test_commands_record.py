@@ -42,6 +42,8 @@ def test_no_sizes(text: str) -> None:
         (("--where", "proto="), "a value is wanted"),
         (("--netns", "no-such-namespace"), "no such namespace"),
         (("--buffer", "big"), "a size is wanted"),
+        (("--buffer", "10TB"), "less than 2GiB"),
+        (("--most-buffer", "2GiB"), "less than 2GiB"),
     ],
 )
 def test_wrong_words_are_one_line(tablefull: Tablefull, tmp_path: Path, words: tuple[str, ...], why: str) -> None:
@@ -122,6 +124,35 @@ def test_a_summary_with_gaps_and_removed_files() -> None:
     assert "7 events and entries that --where does not mean" in text
     assert "1 more not whole" in text
     assert "1 older files with 99 rows, to keep 1,000,000,000 bytes" in text
+
+
+def test_a_summary_of_rows_that_found_no_room_does_not_call_them_recorded() -> None:
+    fake: Any = Fake(Told(events={"NEW": 3886}), Kept(files=1, bytes=10))
+    fake.unwritten, fake.failed = 1926, "a.part: cannot be written (no space left on device)"
+    text = "\n".join(lines_of(fake.told, fake, fake, "r"))
+    assert text.startswith("received   3,886 events")
+    assert "lost       the last 1,926 rows" in text
+    assert "nothing" not in text
+
+
+def test_without_the_right_it_could_not_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tablefull.errors import KernelRefused
+    from tablefull.live import netlink, record_start
+
+    def refused(_: object) -> None:
+        raise KernelRefused("netlink: CAP_NET_ADMIN is missing")
+
+    monkeypatch.setattr(netlink, "askable", lambda _: None)
+    monkeypatch.setattr(record_start, "check_allowed", refused)
+    assert commands_record.record.main(["-o", str(tmp_path / "r")], standalone_mode=False) == 3
+    assert capsys.readouterr().err == "tablefull: netlink: CAP_NET_ADMIN is missing\n"
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_least_disk_is_named_as_it_may_be_written() -> None:
+    assert size_of("1MB", "--keep") == commands_record.LEAST_KEEP_BYTES
 
 
 def test_it_stops_by_time_or_signal_and_gives_the_handlers_back() -> None:

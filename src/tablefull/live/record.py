@@ -87,6 +87,7 @@ class Recorder:
         self._frames: list[pl.DataFrame] = []
         self._rows = 0
         self._row_bytes = 20.0  # in a file; each file corrects it
+        self._dropped_rows = 0  # came after the disk was full
         self._refused: set[int] = set()
         self._gone: set[int] = set()  # sources whose namespace has ended
         self._told_gaps, self._told_gaps_s = (0, 0), -TELL_S
@@ -142,6 +143,7 @@ class Recorder:
                 except KernelRefused as error:
                     self.failed = str(error)
             elif isinstance(item, Batch):
+                self._dropped_rows += item.count
                 self._receiver.done(item)
         if self._receiver.failed is not None and self.failed is None:
             self.failed = f"receiving broke off: {self._receiver.failed}"
@@ -158,7 +160,7 @@ class Recorder:
     @property
     def unwritten(self) -> int:
         """Rows that found no place on the disk."""
-        return self._rows
+        return self._rows + self._dropped_rows
 
     def _take(self, item: Item) -> None:
         if isinstance(item, Batch):

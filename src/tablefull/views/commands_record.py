@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, EXIT_REFUSED, TablefullError, UsageError
+from tablefull.errors import (
+    EXIT_BLIND,
+    EXIT_FINDING,
+    EXIT_FINE,
+    EXIT_REFUSED,
+    KernelRefused,
+    TablefullError,
+    UsageError,
+)
 from tablefull.views.durations import seconds
 from tablefull.views.signals import caught
 
@@ -27,7 +35,8 @@ if TYPE_CHECKING:
     from tablefull.live.spaces import Space
 
 NEEDS = "record needs {}: pip install 'tablefull[twin]'"
-LEAST_KEEP_BYTES = 1 << 20
+LEAST_KEEP_BYTES = 1_000_000
+MOST_BUFFER_BYTES = (1 << 31) - 1  # sk_setsockopt: an int  [sk_setsockopt, __sock_set_rcvbuf: net/core/sock.c 6.18]
 EXTENSION_BYTES = 128  # KERNEL.md 7: the block of extensions, kmalloc-128
 
 
@@ -90,7 +99,10 @@ def record(
     until_s = None if duration is None else seconds(duration, "--duration")
     keep_bytes, room, most = size_of(keep, "--keep"), size_of(buffer, "--buffer"), size_of(most_buffer, "--most-buffer")
     if keep_bytes < LEAST_KEEP_BYTES:
-        raise UsageError(f"--keep {keep[:40]!a}: less than {LEAST_KEEP_BYTES >> 20} MiB holds no record")
+        raise UsageError(f"--keep {keep[:40]!a}: less than {LEAST_KEEP_BYTES // 10**6}MB holds no record")
+    for bytes_, words, option in ((room, buffer, "--buffer"), (most, most_buffer, "--most-buffer")):
+        if bytes_ > MOST_BUFFER_BYTES:
+            raise UsageError(f"{option} {words[:40]!a}: a socket takes less than 2GiB")
     rotate_bytes = max(1, min(size_of(rotate_size, "--rotate-size"), keep_bytes // 4))
     rotate_s = seconds(rotate, "--rotate")
     test = None
@@ -110,7 +122,11 @@ def record(
     proc = Proc()
     askable(proc)
     spaces, holes = spaces_of(proc, names)
-    check_allowed(spaces)
+    try:
+        check_allowed(spaces)
+    except KernelRefused as error:
+        say(f"tablefull: {error}")
+        return EXIT_BLIND
     settings = [(space, settings_of(space.path)) for space in spaces]
     for line in [*holes, *check_events(settings), *_costs(settings), *_clock(settings)]:
         say(f"tablefull: {line}")
@@ -283,13 +299,16 @@ def lines_of(told: "Told", recorder: "Recorder", folder: "Folder", output: str) 
     span_s = (told.until_ns - told.began_ns) / 1e9
     events, kept = sum(told.events.values()), folder.kept
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in told.events.items())
-    lines = [f"recorded   {events:,} events in {span_s:.1f} s: {kinds}"]
+    taken = "received" if recorder.unwritten else "recorded"
+    lines = [f"{taken}   {events:,} events in {span_s:.1f} s: {kinds}"]
+    if recorder.unwritten:
+        lines.append(f"lost       the last {recorder.unwritten:,} rows, events among them: they could not be written")
     if told.unmatched:
         lines.append(f"left out   {told.unmatched:,} events and entries that --where does not mean")
     if told.gaps:
         unknown = f", {told.gaps_of_unknown_size} of unknown size" if told.gaps_of_unknown_size else ""
         lines.append(f"lost       {told.lost:,} events in {told.gaps} gaps of {told.gap_s:.2f} s together{unknown}")
-    else:
+    elif not recorder.unwritten:
         lines.append("lost       nothing: no gap")
     failed = f", {told.resyncs_failed} more not whole" if told.resyncs_failed else ""
     lines.append(f"dumps      {told.resyncs}, {told.resync_rows:,} entries{failed}")
