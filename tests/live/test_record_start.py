@@ -8,7 +8,7 @@ from tablefull.errors import KernelRefused, Unreadable
 from tablefull.live import record_start
 from tablefull.live.netlink import refused
 from tablefull.live.proc import Proc
-from tablefull.live.record_start import Settings, check_allowed, check_events, spaces_of
+from tablefull.live.record_start import Settings, check_allowed, check_counters, check_events, spaces_of
 from tablefull.live.spaces import Space
 
 
@@ -47,3 +47,14 @@ def test_refused_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_start, "Netlink", no)
     with pytest.raises(KernelRefused, match="CAP_NET_ADMIN"):
         check_allowed([space("a"), space("b")])
+
+
+def test_counters_that_nobody_keeps_are_not_zero() -> None:
+    web, db = Space("web", "/x", 1, None, None), Space("db", "/y", 2, None, None)
+    off, on = Settings(2, 0, 0), Settings(2, 0, 1)
+    with pytest.raises(Unreadable, match=r"not counted in web, db .*nf_conntrack_acct=1 counts them"):
+        check_counters([(web, off), (db, off)])
+    assert check_counters([(web, off), (db, on)]) == [
+        "web: nf_conntrack_acct is 0 there: packets and bytes are not counted"
+    ]
+    assert check_counters([(web, on)]) == check_counters([(web, Settings(None, None, None))]) == []

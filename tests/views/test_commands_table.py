@@ -34,6 +34,14 @@ def test_mistakes(tablefull: Tablefull, words: tuple[str, ...], parts: tuple[str
         assert part in done.stderr
 
 
+def test_the_exit_code_of_many_namespaces() -> None:
+    from tablefull.views.commands_table import _judged
+
+    assert _judged([(0, 1000), (950, 1000), (None, None)]) == 1
+    assert _judged([(0, 1000), (None, None)]) == 3
+    assert _judged([(0, 1000), (949, 1000), (5, 0), (5, None)]) == 0
+
+
 @pytest.mark.realkernel
 def test_a_namespace(tablefull: Tablefull) -> None:
     with table_space(limit=4000) as space:
@@ -54,6 +62,10 @@ def test_a_namespace(tablefull: Tablefull) -> None:
         assert len(rows) == 1000
         lines = tablefull("table", "--netns", space.name, "--format", "conntrack", "--where", "proto=udp").stdout
         assert lines.count("\n") == sum(row["proto"] == "udp" for row in rows)
+        for form in ("text", "csv"):  # nobody counts packets there: which entries match cannot be seen
+            asked = tablefull("table", "--netns", space.name, "--where", "packets=0", "--format", form)
+            assert (asked.returncode, asked.stdout, asked.stderr.count("\n")) == (3, "", 1)
+            assert "nf_conntrack_acct is 0" in asked.stderr
         part = tablefull("table", "--netns", space.name, "--format", "csv", "--sample")
         assert part.returncode == 0
         spaces = tablefull("table", "--netns", "all", "--by", "netns").stdout

@@ -70,11 +70,39 @@ def test_sockets_and_namespaces() -> None:
     text = words(seen)
     assert "Of 40 TCP connections of this host's own" in text
     assert "10 (25%) are ESTABLISHED or CLOSE_WAIT" in text
-    assert "web\\x1b 300 75.0% container, 3 processes, nginx" in text
+    assert "web\\x1b 300 container, 3 processes, nginx" in text  # no share of a sum that is not known
     assert "shut ? it is gone" in text
-    assert "together 400" in text
+    assert "together 400+ what was seen" in text
+    seen.spaces.pop()
+    text = words(seen)
+    assert "web\\x1b 300 75.0% container" in text
+    assert text.endswith("together 400")
     seen.orphans = Orphans(40, 0, ())
     assert "each has its socket" in words(seen)
+
+
+def test_every_namespace_is_what_the_first_line_answers() -> None:
+    """A namespace of others that is full is the finding, not the idle one that asks; not seen is not zero."""
+    seen = look(total=0)
+    seen.spaces = [Space(OWN, None, 1, 0, 1000), Space("web", "/x", 2, 960, 1000), Space("db", "/y", 3, 5, 1000)]
+    line = "965 entries in 3 namespaces; the fullest, web, holds 96.0% of the limit of 1,000."
+    assert headline(seen) == (line, "worst")
+    assert "What follows is this one's alone" in words(seen)
+    seen.spaces[1:] = [Space("web", "/x", 2, None, None, why="refused"), Space("db", "/y", 3, None, None)]
+    line = "At least 0 entries in 3 namespaces, 2 of them not seen; the fullest seen, this one, holds 0.0% of the limit"
+    assert headline(seen) == (f"{line} of 1,000.", "strong")
+    seen.namespace = "web"
+    assert headline(seen)[0].startswith("0 entries in web")
+
+
+def test_nothing_in_a_sample_is_not_nothing() -> None:
+    """Of 2,000 of 150,000 none: Wilson's upper end is 3.8416 / (size + 3.8416), size = 2000 * 149999 / 148000."""
+    seen = look()
+    assert seen.reading is not None
+    seen.reading.matched, seen.reading.made = 0, [Made("source", 0, ())]
+    text = words(seen, where="dport=22")
+    assert "None of them matches: at most 284 of all do (95 %); --full counts them." in text
+    assert "no entry in the sample" in text
 
 
 def test_what_was_not_seen_is_said() -> None:

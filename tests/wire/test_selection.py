@@ -9,7 +9,7 @@ from tests.wire.test_ctnetlink import read
 
 from tablefull.errors import UsageError
 from tablefull.wire import ctnetlink as at
-from tablefull.wire.selection import parse
+from tablefull.wire.selection import asks_counters, parse
 
 ROWS = [read(*parts) for parts in (WHOLE, FULL, SIX, PING)]
 
@@ -54,6 +54,12 @@ def chosen(text: str) -> list[int]:
         ("(proto=tcp or proto=udp) and not (dport=53)", [0, 1]),
         ("proto=tcp and dport=443 or ipv6", [0, 1, 2]),
         ("! ipv4", [2]),
+        ("family=ipv6", [2]),
+        ("family!=inet6", [0, 1, 3]),
+        ("status=assured", [0, 1]),
+        ("status!=UNREPLIED", [0, 1, 3]),
+        ("packets < 1000000", [1]),  # the others tell no counters
+        ("packets = 0", []),
     ],
 )
 def test_what_is_chosen(text: str, expected: list[int]) -> None:
@@ -73,6 +79,15 @@ def test_what_is_chosen(text: str, expected: list[int]) -> None:
         ("proto=tcp)", "`and` or `or` is wanted"),
         ("proto=", "a value is wanted"),
         ("dport=http", "a number is wanted"),
+        ("dport=99999", "column 7: dport is 0 to 65535, never 99999"),
+        ("dport>-1", "dport is 0 to 65535"),
+        ("zone=70000", "zone is 0 to 65535"),
+        ("mark=0x100000000", "mark is 0 to 4294967295"),
+        ("proto=300", "proto is 0 to 255"),
+        ("proto=foo", "no protocol is called 'foo'; there are "),
+        ("family=x", "a family is ipv4 or ipv6"),
+        ("family>ipv4", "equal or not"),
+        ("status=open", "no status is called 'open'; there are unreplied, "),
         ("src=1.2.3", "an address or a network is wanted"),
         ("src>1.2.3.4", "an address is equal"),
         ("dport in 5", "`in` goes with an address"),
@@ -102,3 +117,8 @@ def test_any_text_is_an_expression_or_a_mistake(text: str) -> None:
 def test_an_offloaded_entry_has_no_time_left_to_compare() -> None:
     assert ROWS[3][at.R_TIMEOUT] == at.ABSENT
     assert 3 not in chosen("remaining > 0")
+
+
+def test_what_needs_counters_is_known() -> None:
+    assert asks_counters("proto=tcp and (Bytes>1)")
+    assert not asks_counters("proto=tcp and status=assured")

@@ -83,3 +83,15 @@ def check_events(settings: Sequence[tuple[Space, Settings]]) -> list[str]:
             "sysctl -w net.netfilter.nf_conntrack_events=2 turns them on for new entries",
         )
     return [f"{key}: nf_conntrack_events is 0 there: it sends no events" for key in silent]
+
+
+def check_counters(settings: Sequence[tuple[Space, Settings]]) -> list[str]:
+    """What is to be said where packets and bytes are asked for. Unreadable where not one namespace counts them."""
+    silent = ["this namespace" if space.key == OWN else space.key for space, found in settings if found.acct == 0]
+    if silent and len(silent) == len(settings):
+        raise Unreadable(
+            "packets and bytes",
+            f"are not counted in {', '.join(silent[:5])} (nf_conntrack_acct is 0)",
+            "sysctl -w net.netfilter.nf_conntrack_acct=1 counts them for new entries",
+        )
+    return [f"{key}: nf_conntrack_acct is 0 there: packets and bytes are not counted" for key in silent]

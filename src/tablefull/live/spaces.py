@@ -1,7 +1,8 @@
-"""The network namespaces of a host beside each other: who is in them, how many entries each holds of the shared limit.
+"""The network namespaces of a host beside each other: who is in them, how many entries each holds.
 
-The trap: the limit is one number for the whole host, the count one for each namespace (KERNEL.md 2.2), so a container
-can fill the table of everybody while its own count looks small, and no file shows the sum.
+The trap: the limit is one number for the whole host, and each namespace's own count is held against it (KERNEL.md
+2.2): together they may hold more than it says, and one of them may be full, and lose packets, while the host's own
+table looks idle.
 """
 
 import time

@@ -116,8 +116,9 @@ def record(
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # one core is what a host in trouble can spare
     from tablefull.live.netlink import askable
     from tablefull.live.proc import Proc
-    from tablefull.live.record_start import check_allowed, check_events, settings_of, spaces_of
+    from tablefull.live.record_start import check_allowed, check_counters, check_events, settings_of, spaces_of
     from tablefull.views.output import say
+    from tablefull.wire.selection import asks_counters
 
     proc = Proc()
     askable(proc)
@@ -128,7 +129,8 @@ def record(
         say(f"tablefull: {error}")
         return EXIT_BLIND
     settings = [(space, settings_of(space.path)) for space in spaces]
-    for line in [*holes, *check_events(settings), *_costs(settings), *_clock(settings)]:
+    counted = check_counters(settings) if where is not None and asks_counters(where) else []
+    for line in [*holes, *check_events(settings), *counted, *_costs(settings), *_clock(settings)]:
         say(f"tablefull: {line}")
     from tablefull.live.record import Recorder, Wanted
     from tablefull.live.record_files import Folder

@@ -15,6 +15,8 @@ from tablefull.live.proc import Proc
 from tablefull.wire.dimensions import BY_NAMESPACE, named
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tablefull.live.table import Test
 
 DEFAULT_BY = "state,source,dport"
@@ -71,9 +73,11 @@ def table(
         raise UsageError("--by: nothing is named")
     test = None
     if where is not None:
-        from tablefull.wire.selection import parse
+        from tablefull.wire.selection import asks_counters, parse
 
         test = parse(where)
+        if asks_counters(where):
+            _check_counters(None if space == "all" else space)
     space = None if space == "all" else space
     mode = True if whole else False if sampled else None
     if form in ("csv", "parquet", "conntrack"):
@@ -93,8 +97,24 @@ def table(
     reading = seen.reading
     if reading is None:
         return EXIT_BLIND
-    nearly = reading.limit and reading.total is not None and reading.total >= FULL_SHARE * reading.limit
-    return EXIT_FINDING if nearly else EXIT_FINE
+    return _judged([(reading.total, reading.limit), *((each.count, each.limit) for each in seen.spaces if not space)])
+
+
+def _judged(counts: "Sequence[tuple[int | None, int | None]]") -> int:
+    """The exit code of counts and limits: one that is nearly full is a finding, one that is not seen is not fine."""
+    if any(limit and count is not None and count >= FULL_SHARE * limit for count, limit in counts):
+        return EXIT_FINDING
+    return EXIT_BLIND if any(count is None for count, _ in counts) else EXIT_FINE
+
+
+def _check_counters(space: str | None) -> None:
+    """Unreadable where the namespace counts no packets and bytes: none of its entries could be said to match."""
+    from tablefull.live.record_start import check_counters, settings_of
+    from tablefull.live.spaces import Space, place
+    from tablefull.live.table_look import OWN
+
+    key, path = (OWN, None) if space is None else place(Proc(), space)
+    check_counters([(Space(key, path, 0, None, None), settings_of(path))])
 
 
 def _written(space: str | None, where: "Test | None", form: str, output: str | None, whole: bool | None) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tablefull import __version__
 from tablefull.facts.origin import Hole
-from tablefull.live.table import Made, Reading, Share
+from tablefull.live.table import Made, Reading, Share, interval
 from tablefull.live.table_look import OWN, Look
 from tablefull.views.terminal import Page, harmless
 
@@ -26,12 +26,37 @@ def headline(seen: Look) -> tuple[str, str]:
     where = "" if seen.namespace == OWN else f" in {harmless(seen.namespace)}"
     if reading is None or reading.total is None:
         return f"Who fills the table{where} could not be seen.", "worst"
+    if _beside(seen):
+        return _headline_of_all(seen.spaces)
     if not reading.limit:
         known = "without a limit" if reading.limit == 0 else "the limit is not told"
         return f"{reading.total:,} entries{where}, {known}.", "strong"
     share = reading.total / reading.limit
     style = "worst" if share >= CRITICAL_SHARE else "bad" if share >= WARNING_SHARE else "good"
     return f"{reading.total:,} entries{where}, {share:.1%} of the limit of {reading.limit:,}.", style
+
+
+def _beside(seen: Look) -> bool:
+    """Whether every namespace was asked for, rather than one beside the others."""
+    return seen.namespace == OWN and len(seen.spaces) > 1
+
+
+def _headline_of_all(spaces: "list[Space]") -> tuple[str, str]:
+    """The limit is one number, and each namespace's own count is held against it. [KERNEL.md 2.2; core 6.18.2]"""
+    told = [space for space in spaces if space.count is not None]
+    least = "at least " if len(told) < len(spaces) else ""
+    line = f"{least}{sum(space.count or 0 for space in told):,} entries in {len(spaces)} namespaces"
+    if least:
+        line += f", {len(spaces) - len(told)} of them not seen"
+    line = line[0].upper() + line[1:]
+    limited = [space for space in told if space.limit]
+    fullest = max(limited, key=lambda each: (each.count or 0) / (each.limit or 1), default=None)
+    if fullest is None or not fullest.limit:
+        return f"{line}.", "strong"
+    share = (fullest.count or 0) / fullest.limit
+    style = "worst" if share >= CRITICAL_SHARE else "bad" if share >= WARNING_SHARE else "good"
+    which = f"{'the fullest seen' if least else 'the fullest'}, {harmless(fullest.key)}"
+    return f"{line}; {which}, holds {share:.1%} of the limit of {fullest.limit:,}.", "strong" if least else style
 
 
 def _how(reading: Reading, where: str | None) -> str:
@@ -42,7 +67,10 @@ def _how(reading: Reading, where: str | None) -> str:
         )
     else:
         text = f"All {reading.read:,} were read in {reading.took_s:.2f} s from {reading.source}."
-    if where is not None:
+    if where is not None and reading.sampled and not reading.matched:
+        most = interval(0, reading.read, reading.total)[1] * (reading.total or 0)
+        text += f" None of them matches: at most {most:,.0f} of all do (95 %); --full counts them."
+    elif where is not None:
         part = reading.matched / reading.read if reading.read else 0
         about = f", about {round(part * (reading.total or 0)):,} of all" if reading.sampled else ""
         text += f" {reading.matched:,} match ({part:.1%}{about}); shares are of those."
@@ -56,6 +84,8 @@ def render(seen: Look, top: int, width: int, where: str | None = None) -> Page:
     page.text(line, style, indent=0)
     reading = seen.reading
     if reading is not None:
+        if _beside(seen):
+            page.text("What follows is this one's alone; --netns NAME shows another.", indent=0)
         page.text(_how(reading, where), indent=0)
         for made in reading.made:
             _made(page, made, reading, seen, top, width)
@@ -86,7 +116,7 @@ def _made(page: Page, made: Made, reading: Reading, seen: Look, top: int, width:
         scope = " in the sample" if reading.sampled else ""
         page.text(f"and {rest:,} more{scope}, {max(0.0, left):.1%} together", "dim")
     if not shown:
-        page.text("no entry", "dim")
+        page.text("no entry in the sample" if reading.sampled else "no entry", "dim")
 
 
 def _label(share: Share, seen: Look) -> str:
@@ -113,19 +143,21 @@ def _orphans(page: Page, seen: Look) -> None:
 
 
 def _spaces(page: Page, spaces: "list[Space]", width: int) -> None:
-    """Every namespace by its count; the limit is shared."""
-    page.title("BY NAMESPACE (the limit is shared by the whole host)")
+    """Every namespace by its count. One that is not seen makes the sum a least, and shares of it nobody's."""
+    page.title("BY NAMESPACE (the limit is one number, and holds for each by itself)")
     total = sum(space.count or 0 for space in spaces)
-    widest = min(SHORT_KEY, max(len(space.key) for space in spaces))
+    whole = all(space.count is not None for space in spaces)
+    widest = min(SHORT_KEY, max(8, *(len(space.key) for space in spaces)))
     for space in sorted(spaces, key=lambda each: -(each.count or 0)):
         count = "?" if space.count is None else f"{space.count:,}"
-        share = f"{space.count / total:6.1%}" if space.count is not None and total else "      "
+        share = f"{space.count / total:6.1%}" if space.count is not None and total and whole else "      "
         who = f"{space.processes} processes" if space.processes != 1 else "1 process"
         told = f"{space.role}, {who}, {space.command.strip()}" if space.command or space.processes else space.role
         tail = space.why or told
         line = f"  {harmless(space.key)[:widest]:<{widest}}  {count:>12}  {share}  {harmless(tail)}"
         page.add((line[:width], ""))
-    page.add((f"  {'together':<{widest}}  {total:>12,}", "strong"))
+    together = f"{total:,}" if whole else f"{total:,}+"
+    page.add((f"  {'together':<{widest}}  {together:>12}" + ("" if whole else "          what was seen"), "strong"))
 
 
 def _unseen(page: Page, seen: Look) -> None:

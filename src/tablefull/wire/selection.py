@@ -27,6 +27,11 @@ _NUMBERS = {
     "sport": at.R_SPORT, "dport": at.R_DPORT, "zone": at.R_ZONE, "mark": at.R_MARK, "status": at.R_STATUS,
     "remaining": at.R_TIMEOUT, "timeout": at.R_TIMEOUT, "use": at.R_USE, "id": at.R_ID,
 }  # fmt: skip
+# What the fields of the kernel hold: a port and a zone are 16 bits, the rest 32.
+_MOST = {"sport": 0xFFFF, "dport": 0xFFFF, "port": 0xFFFF, "zone": 0xFFFF, "proto": 0xFF}
+_MOST_OTHER, _MOST_WIDE = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
+_FAMILIES = {"ipv4": 4, "inet": 4, "4": 4, "ipv6": 6, "inet6": 6, "6": 6}
+_EQUAL = ("=", "==", "!=")
 _WIDE = {"packets": (at.R_PACKETS, at.R_REPLY_PACKETS), "bytes": (at.R_BYTES, at.R_REPLY_BYTES)}
 _ADDRESSES = {
     "src": (at.R_SRC,), "source": (at.R_SRC,), "dst": (at.R_DST,), "destination": (at.R_DST,),
@@ -126,7 +131,9 @@ class _Parser:
             if flag is not None:
                 self.at += 1
                 return flag
-            known = name in _NUMBERS or name in _ADDRESSES or name in _WIDE or name in ("proto", "state", "port")
+            known = (
+                name in _NUMBERS or name in _ADDRESSES or name in _WIDE or name in ("proto", "state", "port", "family")
+            )
             raise self.wrong(f"{name[:40]!a} needs a comparison" if known else f"nothing is called {name[:40]!a}")
         self.take()
         value = self.peek()
@@ -142,12 +149,16 @@ class _Parser:
         if sign == "in":
             raise self.wrong("`in` goes with an address")
         compare = _OPERATORS[sign]
-        if name in ("proto", "state"):
-            if sign not in ("=", "==", "!="):
+        named = {"proto": self.protocol, "state": self.state, "family": self.family}
+        if name == "status" and not value[:1].isdigit():
+            named["status"] = self.status
+        if name in named:
+            if sign not in _EQUAL:
                 raise self.wrong(f"{name} is equal or not, never less or more")
-            same = self.protocol(value) if name == "proto" else self.state(value)
+            same = named[name](value)
             return _not(same) if sign == "!=" else same
-        number = self.number(value)
+        known = name in _NUMBERS or name in _WIDE or name == "port"
+        number = self.number(value, name) if known else 0
         if name in _NUMBERS:
             word = _NUMBERS[name]
             if word == at.R_TIMEOUT:  # an offloaded entry tells none, and none is neither less nor more
@@ -157,20 +168,44 @@ class _Parser:
             return lambda get: compare(get(at.R_SPORT), number) | compare(get(at.R_DPORT), number)
         if name in _WIDE:
             there, back = _WIDE[name]
-            return lambda get: compare(_wide(get, there) + _wide(get, back), number)
+            # Counted, an entry has at least the packet that made it: zero is one that nobody counts, and what is not
+            # told is neither less nor more. [nf_ct_acct_update: nf_conntrack_core.c 6.18.2]
+            return lambda get: (
+                compare(_wide(get, there) + _wide(get, back), number) & (_wide(get, there) + _wide(get, back) != 0)
+            )
         raise self.wrong(f"nothing is called {name[:40]!a}")
 
-    def number(self, value: str) -> int:
+    def number(self, value: str, name: str) -> int:
         try:
-            return int(value, 0)
+            number = int(value, 0)
         except ValueError:
             raise self.wrong(f"a number is wanted, not {value[:40]!a}") from None
+        most = _MOST_WIDE if name in _WIDE else _MOST.get(name, _MOST_OTHER)
+        if not 0 <= number <= most:
+            raise self.wrong(f"{name} is 0 to {most}, never {value[:40]}")
+        return number
 
     def protocol(self, value: str) -> Test:
         numbers = {name: number for number, name in NAMES.items()}
-        number = numbers.get(value.lower())
-        wanted = self.number(value) if number is None else number
+        wanted = numbers.get(value.lower())
+        if wanted is None:
+            if not value[:1].isdigit():
+                raise self.wrong(f"no protocol is called {value[:40]!a}; there are {', '.join(numbers)}, or its number")
+            wanted = self.number(value, "proto")
         return lambda get: get(at.R_PROTO) == wanted
+
+    def family(self, value: str) -> Test:
+        wanted = _FAMILIES.get(value.lower())
+        if wanted is None:
+            raise self.wrong(f"a family is ipv4 or ipv6, not {value[:40]!a}")
+        return lambda get: get(at.R_FAMILY) == wanted
+
+    def status(self, value: str) -> Test:
+        flag = None if value.lower() in ("ipv4", "ipv6") else _flag(value.lower())
+        if flag is None:
+            known = ", ".join(("unreplied", *STATUS_BITS))
+            raise self.wrong(f"no status is called {value[:40]!a}; there are {known}")
+        return flag
 
     def state(self, value: str) -> Test:
         name = tcp_state(value)
@@ -223,6 +258,11 @@ def _or(one: Test, other: Test) -> Test:
 
 def _not(test: Test) -> Test:
     return lambda get: test(get) ^ True
+
+
+def asks_counters(text: str) -> bool:
+    """Whether an expression that can be read compares packets or bytes, which are there only with nf_conntrack_acct."""
+    return any(word.lower() in _WIDE for word, _ in _Parser(text).tokens)
 
 
 def parse(text: str) -> Test:
