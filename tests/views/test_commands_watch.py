@@ -49,6 +49,35 @@ class Running:
         return self.child.returncode, out, errors
 
 
+def test_a_history_that_cannot_even_be_looked_at_ends_no_watch(tablefull: Tablefull, tmp_path: Path) -> None:
+    """A name of 300 bytes, for the folder of another user: stat of either fails."""
+    words = tree(tmp_path, 100, 1000)
+    words[-1] = str(tmp_path / ("h" * 300))
+    done = tablefull("watch", "--once", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "100 of 1000" in done.stdout
+    assert "cannot be opened (file name too long)" in done.stdout
+
+
+def test_a_second_signal_ends_what_is_waited_for(tmp_path: Path) -> None:
+    hook = tmp_path / "page-me"
+    hook.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nsleep 300\n")
+    hook.chmod(0o755)
+    running = Running(*tree(tmp_path, 960, 1000), "--exec", str(hook))
+    assert "ALARM critical full" in running.line()
+    deadline = time.monotonic() + 5
+    while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    begun = time.monotonic()
+    running.child.send_signal(signal.SIGINT)
+    while "waited for" not in (line := running.line()):
+        assert line
+    code, _, errors = running.end(signal.SIGINT)
+    assert (code, errors) == (0, "")
+    assert time.monotonic() - begun < 5
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_leaves_cleanly_and_what_it_saw_is_kept(tablefull: Tablefull, tmp_path: Path, number: int) -> None:
     words = tree(tmp_path, 100, 1000)

@@ -30,6 +30,13 @@ def test_what_levels_off_says_where_and_what_chance_is_left() -> None:
     assert "(but 20 % to fill within 24 h)" in foretold(told(level=300, level_high=500, chance=0.2))
 
 
+def test_a_rate_of_next_to_nothing_is_no_number() -> None:
+    still = told(level=300, level_low=1, level_high=500, chance=0.0, rate_per_s=6.52e-12, lifetime_s=1e9)
+    assert "what explains it best: no new entry comes\n" in state(seen(forecast=still), False, "h.db", [])
+    some = told(level=300, level_low=1, level_high=500, chance=0.0, rate_per_s=2.5, lifetime_s=100.0)
+    assert "2.5 new entries a second that stay about" in state(seen(forecast=some), False, "h.db", [])
+
+
 def test_what_is_not_known_is_said() -> None:
     assert foretold(None) == "no forecast"
     assert "so far 1" in foretold(told(kind="unknown", why="so far 1"))

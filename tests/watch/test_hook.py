@@ -46,13 +46,39 @@ def test_one_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     begun = time.monotonic()
     told = ran(path, {}, time_s=0.5)
     assert time.monotonic() - begun < 5
-    assert len(told) == 1
-    assert "was ended after 0.5 s" in told[0]
+    assert len(told) == 2  # that it is waited for, and how that ended
+    assert told[1].endswith("was ended after 0.5 s")
     child = int((tmp_path / "pid").read_text())
     deadline = time.monotonic() + 5
     while _lives(child) and time.monotonic() < deadline:
         os.sched_yield()
     assert not _lives(child)
+
+
+def test_what_runs_at_the_end_is_waited_for_and_can_be_cut_short(tmp_path: Path) -> None:
+    told: list[str] = []
+    hook = Hook(script(tmp_path, f"echo $$ > {tmp_path}/pid; sleep 300"), told.append, 60.0)
+    hook.run({}, b"")
+    deadline = time.monotonic() + 5
+    while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    begun = time.monotonic()
+    hook.close(hurry=lambda: True)
+    assert time.monotonic() - begun < 3
+    assert "runs still; it is waited for, 60 s at most" in told[0]
+    assert "goes on" not in " ".join(told)
+    assert not _lives(int((tmp_path / "pid").read_text()))
+
+
+def test_runs_that_wait_when_it_ends_leave_nothing_behind(tmp_path: Path) -> None:
+    """The first is ended by its time, the second had none left when the watch ended."""
+    told: list[str] = []
+    hook = Hook(script(tmp_path, f"echo $$ >> {tmp_path}/pids; sleep 300"), told.append, 1.5)
+    for _ in range(3):
+        hook.run({}, b"")
+    hook.close()
+    time.sleep(0.2)
+    assert [pid for pid in (tmp_path / "pids").read_text().split() if _lives(int(pid))] == []
 
 
 def _lives(pid: int) -> bool:

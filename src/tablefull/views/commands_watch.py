@@ -97,13 +97,13 @@ def watch(
     if once and command is not None:
         raise UsageError("--exec belongs to a watch that goes on; --once ends before anything could change")
     path = file or default_place(dict(os.environ), is_root())
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where the folder may not be entered
         raise UsageError(f"--history {str(path)[:200]!a}: is a directory")
     proc = Proc(root)
     places, every_place = _places(proc, space)
     teller = _Teller(form, quiet, several=len(places) > 1 or every_place, command=command)
     # Before the file is opened: a watch that is ended while it starts leaves as cleanly.
-    with nullcontext() if once else caught(teller.stop.set):
+    with nullcontext() if once else caught(teller.leave):
         history = History(path, teller.say_note, write=not once, ours=file is None)
         try:
             find = (lambda: _places(proc, "all")[0]) if every_place else None
@@ -137,7 +137,7 @@ class _Teller:
         from threading import Event, Lock
 
         self._form, self._quiet, self._several = form, quiet, several
-        self.stop = Event()
+        self.stop, self._hurry = Event(), Event()
         self.failure: OSError | None = None
         self._lock = Lock()
         self._boot = ""
@@ -146,6 +146,10 @@ class _Teller:
             from tablefull.watch import hook
 
             self._hook = hook.Hook(hook.program(command), self.say_note)
+
+    def leave(self) -> None:
+        """A signal: the first ends the watch, the next one what it still waits for."""
+        (self._hurry if self.stop.is_set() else self.stop).set()
 
     def name(self, boot: str) -> None:
         """The boot, for the hook."""
@@ -181,9 +185,9 @@ class _Teller:
             self.stop.set()
 
     def close(self) -> None:
-        """Wait for the hook, no longer than one run of it may last."""
+        """Wait for the hook, no longer than one run of it may last, or until the next signal."""
         if self._hook is not None:
-            self._hook.close()
+            self._hook.close(self._hurry.is_set)
             self._hook = None
 
 

@@ -108,7 +108,9 @@ def state(seen: Seen, several: bool, history: str, rows: Sequence[Row]) -> str:
         )
         if told.rate_per_s is not None and told.lifetime_s is not None:
             stay = "do not end meanwhile" if told.lifetime_s > 1e6 else f"stay about {span(told.lifetime_s)}"
-            lines.append(f"  what explains it best: {told.rate_per_s:.3g} new entries a second that {stay}")
+            came = f"{told.rate_per_s:.3g} new entries a second that {stay}"
+            few = told.rate_per_s * told.horizon_s < 1  # not one in all the time that is foretold
+            lines.append(f"  what explains it best: {'no new entry comes' if few else came}")
     lines += [
         f"  ALARM {alarm.level} {alarm.name} since {_clock(alarm.since_s)}: {harmless(alarm.why)}"
         for alarm in seen.alarms

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from queue import Empty, Full, Queue
 from threading import Thread
@@ -18,6 +19,7 @@ from tablefull.errors import UsageError
 
 TIME_S = 10.0
 MOST_WAITING = 64
+BRIEF_S = 0.1  # between two looks whether it is over
 PREFIX = "TABLEFULL_"
 
 
@@ -35,7 +37,8 @@ class Hook:
     def __init__(self, path: str, tell: Callable[[str], None], time_s: float = TIME_S) -> None:
         self.path, self._tell, self._time_s = path, tell, time_s
         self._waiting: Queue[tuple[dict[str, str], bytes] | None] = Queue(MOST_WAITING)
-        self._ending = False
+        self._ending = self._closing = False
+        self._group: int | None = None  # of the run at hand
         self._thread = Thread(target=self._work, name="hook", daemon=True)
         self._thread.start()
 
@@ -46,14 +49,31 @@ class Hook:
         except Full:
             self._tell(f"{self.path}: {MOST_WAITING} runs of it wait already; this one is left out")
 
-    def close(self) -> None:
-        """Let what waits run, as long as one run may last at most; then no more."""
+    def close(self, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Let what waits run, as long as one run may last at most or until ``hurry()``; what then still runs is ended.
+
+        Nobody would end it later: it is in a session of its own.
+        """
+        self._closing = True
+        until_s = time.monotonic() + self._time_s + 1.0
         try:
-            self._waiting.put(None, timeout=self._time_s)
+            self._waiting.put_nowait(None)
         except Full:
             self._ending = True
-        self._thread.join(self._time_s + 1.0)
+        self._thread.join(BRIEF_S)
+        if self._thread.is_alive():
+            self._tell(f"{self.path}: runs still; it is waited for, {self._time_s:g} s at most, or until Ctrl-C again")
+        while self._thread.is_alive() and time.monotonic() < until_s and not hurry():
+            self._thread.join(BRIEF_S)
         self._ending = True
+        if self._thread.is_alive():
+            self._end_run()
+            self._thread.join(1.0)
+
+    def _end_run(self) -> None:
+        group = self._group
+        if group is not None:
+            _end(group)
 
     def _work(self) -> None:
         while not self._ending:
@@ -70,7 +90,7 @@ class Hook:
             except ValueError as error:
                 why = str(error)
             if why:
-                self._tell(f"{self.path}: {why}; the watch goes on")
+                self._tell(f"{self.path}: {why}" + ("" if self._closing else "; the watch goes on"))
 
     def _one(self, facts: Mapping[str, str], content: bytes) -> str:
         """What went wrong, in words; nothing where it went well."""
@@ -83,12 +103,16 @@ class Hook:
             env=own | {PREFIX + name: value.replace("\0", "") for name, value in facts.items()},
             start_new_session=True,
         ) as child:
+            self._group = child.pid
             try:
+                if self._ending:
+                    _end(child.pid)
                 _, said = child.communicate(content, timeout=self._time_s)
             except subprocess.TimeoutExpired:
                 return f"was ended after {self._time_s:g} s"
             finally:
                 # Also what it left behind: its group is its own.
+                self._group = None
                 _end(child.pid)
         if child.returncode == 0:
             return ""
