@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tablefull.errors import UsageError
+from tablefull.errors import Unreadable, UsageError
 from tablefull.live import record_columns as columns
 from tablefull.live import replay_events, replay_records
 from tablefull.live.replay_events import BEFORE, STILL
@@ -194,6 +194,17 @@ def test_a_folder_is_all_its_files(tmp_path: Path) -> None:
     assert read.blind
     assert any("events-4.parquet: cannot be read" in note for note in read.notes)
     assert any(".part" in note for note in read.notes)
+
+
+def test_a_record_of_which_nothing_can_be_read_is_no_idle_host(tmp_path: Path) -> None:
+    one = tmp_path / "events-1.parquet"
+    one.write_bytes(b"PAR1 and then nothing")
+    for place in (one, tmp_path):
+        with pytest.raises(Unreadable, match=r"events-1.parquet: cannot be read .*; record again"):
+            replay_records.read(str(place))
+    (tmp_path / "events-2.parquet").write_bytes(b"PAR1")
+    with pytest.raises(Unreadable, match="each of its 2 files: cannot be read"):
+        replay_records.read(str(tmp_path))
 
 
 def test_what_is_no_record(tmp_path: Path) -> None:

@@ -123,9 +123,8 @@ def test_recorded_events(tablefull: Tablefull, tmp_path: Path) -> None:
     one_line(tablefull("replay", str(path), "--verdicts", "x.csv"), 2, "recorded events hold no packets")
     undated = tmp_path / "undated.txt"
     undated.write_text("    [NEW] udp      17 30 " + ends.format(1) + "\n")
-    done = tablefull("replay", str(undated))
-    assert done.returncode == 3
-    assert "record with -o timestamp" in " ".join(done.stdout.split())
+    for command in ("replay", "plan"):
+        one_line(tablefull(command, str(undated)), 3, "no event with a time in 1 lines; conntrack -E -o timestamp")
 
 
 def test_made_up_traffic(tablefull: Tablefull) -> None:
@@ -145,6 +144,9 @@ def test_a_damaged_capture_is_used_up_to_the_damage(tablefull: Tablefull, captur
     told = json.loads(done.stdout)
     assert told["packets"] == 1
     assert f"damaged at byte {size}: the capture breaks off" in told["notes"][0]
+    capture.write_bytes(raw[:9])
+    for command in ("replay", "plan"):
+        one_line(tablefull(command, str(capture)), 3, "not one packet comes before it")
     empty = capture.with_name("none.pcap")
     empty.write_bytes(pcap([]))
     done = tablefull("replay", str(empty))
@@ -198,7 +200,7 @@ def test_a_name_that_would_act_on_a_terminal(tablefull: Tablefull, tmp_path: Pat
     done = tablefull("replay", str(path))
     assert done.returncode == 3
     assert "\x1b" not in done.stdout + done.stderr
-    assert "[red].pcap" in "".join(done.stdout.split())
+    assert "[red].pcap" in "".join((done.stdout + done.stderr).split())
 
 
 def test_without_the_extra_it_is_named(capture: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from tests.live.plan_events import steady
 from tests.live.replay_captures import at, query, written
 
@@ -39,3 +40,13 @@ def test_only_pipes_are_held(tmp_path: Path) -> None:
         assert replay_source.held_of(stack, str(tmp_path / "file")) is None
         assert replay_source.held_of(stack, str(tmp_path / "pipe")) is not None
     os.close(both)
+
+
+def test_what_tells_nothing_is_unreadable_and_what_tells_something_is_not() -> None:
+    from tablefull.errors import Unreadable
+    from tablefull.live.replay_events import Recording
+
+    with pytest.raises(Unreadable, match="e.txt: no event with a time in 98 lines; conntrack -E -o timestamp"):
+        replay_source.dated("e.txt", Recording("e.txt", lines=98, undated=98), [])
+    replay_source.dated("e.txt", Recording("e.txt", lines=98, events=1), [])
+    replay_source.told_something(None)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
-from tablefull.errors import UsageError
+from tablefull.errors import Unreadable, UsageError
 from tablefull.facts.entry import CtTuple, Entry
 from tablefull.facts.origin import Origin
 from tablefull.live import record_columns as columns
@@ -78,6 +78,7 @@ def read(path: str) -> Read:
     if place.is_dir() and list(place.glob(f"*{SUFFIX}{PART}")):
         found.notes.append("a recording runs there still, or was cut off: what is in its .part is not in this answer")
     frames = []
+    worst: Exception = OSError("nothing")
     for file in files:
         try:
             frames.append(pl.read_parquet(file, columns=list(_WANTED)))
@@ -85,12 +86,17 @@ def read(path: str) -> Read:
             raise UsageError(f"{file}: is no record of `tablefull record`: columns are missing") from None
         except (pl.exceptions.PolarsError, OSError) as error:
             found.blind = True
-            found.notes.append(
-                f"{file.name}: cannot be read ({str(error).splitlines()[0][:100]}); the others were used"
-            )
-    if frames:
-        _lives(pl.concat(frames), found)
+            found.notes.append(f"{file.name}: cannot be read ({_words(error)}); the others were used")
+            worst = error
+    if not frames:  # an empty answer would read as an idle host
+        which = f"{files[0]}" if len(files) == 1 else f"{path}: each of its {len(files)} files"
+        raise Unreadable(which, f"cannot be read ({_words(worst)})", "it was cut off or overwritten; record again")
+    _lives(pl.concat(frames), found)
     return found
+
+
+def _words(error: Exception) -> str:
+    return str(error).splitlines()[0][:100] if str(error) else type(error).__name__
 
 
 def _lives(frame: "pl.DataFrame", found: Read) -> None:

@@ -238,9 +238,7 @@ def _run(
 
             recording = replay_events.read(replay_events.lines_of(events), capture)
             extra += [f"{capture}: {note.why}" for note in broken]
-            if not recording.events:
-                extra.append(f"{capture}: no event with a time in {recording.lines} lines; record with -o timestamp")
-                return driver.Replay([driver.Outcome(chosen[0], None)]), extra, EXIT_BLIND
+            replay_source.dated(capture, recording, broken)
             if recording.undated:
                 extra.append(f"{recording.undated} events have no time and were left out; record with -o timestamp")
             return replay_events.rebuild(recording, chosen, interval_ns), extra, EXIT_BLIND if broken else 0
@@ -259,6 +257,8 @@ def _run(
         verdicts=kept,
         tick=tick.tick,
     )
+    if not found.packets:
+        replay_source.told_something(opened)
     code = 0
     if interval_ns is not None and found.interval_ns > interval_ns:
         extra.append(

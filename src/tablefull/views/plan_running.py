@@ -138,6 +138,7 @@ def _open(stack: ExitStack, asked: Asked) -> _Opened:
     events = replay_source.events_of(stack, path, held, broken)
     if events is not None:
         recording = replay_events.read(replay_events.lines_of(events), path)
+        replay_source.dated(path, recording, broken)
         notes = [f"{path}: {note.why}" for note in broken]
         if recording.undated:
             notes.append(f"{recording.undated} events have no time and were left out; record with -o timestamp")
@@ -196,9 +197,13 @@ def _without(changes: Iterable[Change], named: Sequence[Change]) -> list[Change]
 
 
 def _damage(runs: "Packets | Events", study: Study) -> None:
+    from tablefull.views import replay_source
+
     opener = getattr(runs, "opened", None)
     opened = opener.opened if isinstance(opener, _Opener) else None
     if opened is not None and opened.damage is not None:
+        if not study.base.peak:
+            replay_source.told_something(opened)
         damage = opened.damage
         study.notes.append(f"{opened.name}: damaged at byte {damage.offset}: {damage.what}; what is before was used")
         study.blind = True

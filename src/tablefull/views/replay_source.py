@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, cast
 
-from tablefull.errors import TablefullError
+from tablefull.errors import TablefullError, Unreadable
 from tablefull.views.durations import seconds
 from tablefull.views.output import say
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tablefull.facts.snapshot import Unread
     from tablefull.live.captures import Capture
     from tablefull.live.replay import Piece
+    from tablefull.live.replay_events import Recording
 
 EVENT_MARKS = (b"[NEW]", b"[UPDATE]", b"[DESTROY]")
 
@@ -136,3 +137,18 @@ class Bar:
             self._first_ns = reached_ns
         done = self._opened.read_bytes if self._opened is not None else reached_ns
         self._bar.update(self._task, completed=done or 0, description=f"{packets:,} packets")
+
+
+def dated(name: str, recording: "Recording", broken: "Sequence[Unread]") -> None:
+    """Unreadable where events have no times or there are none: nothing came of it would read as an idle host."""
+    if not recording.events:
+        why = "".join(f"{note.why}; " for note in broken)
+        why += f"no event with a time in {recording.lines} lines"
+        raise Unreadable(name, why, "conntrack -E -o timestamp records them")
+
+
+def told_something(opened: "Capture | None") -> None:
+    """Unreadable where a capture was damaged before its first packet."""
+    if opened is not None and opened.damage is not None:
+        why = f"damaged at byte {opened.damage.offset}: {opened.damage.what}; not one packet comes before it"
+        raise Unreadable(opened.name, why, "copy it again, or capture anew")
