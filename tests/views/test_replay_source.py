@@ -46,7 +46,7 @@ def test_what_tells_nothing_is_unreadable_and_what_tells_something_is_not() -> N
     from tablefull.errors import Unreadable
     from tablefull.live.replay_events import Recording
 
-    with pytest.raises(Unreadable, match="e.txt: no event with a time in 98 lines; conntrack -E -o timestamp"):
+    with pytest.raises(Unreadable, match=r"e\.txt: no event with a time in 98 lines; conntrack -E -o timestamp"):
         replay_source.dated("e.txt", Recording("e.txt", lines=98, undated=98), [])
     replay_source.dated("e.txt", Recording("e.txt", lines=98, events=1), [])
     replay_source.told_something(None)
