@@ -71,6 +71,7 @@ def test_garbage_is_a_hole(tmp_path: Path) -> None:
 def test_a_namespace_that_is_gone(tmp_path: Path) -> None:
     held = look(Proc(tmp_path), str(tmp_path / "gone"))
     assert isinstance(held.count, Hole)
+    assert held.count.remedy == "the namespace has ended"
     assert "no such file" in held.count.why
 
 

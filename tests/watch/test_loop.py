@@ -214,14 +214,38 @@ def test_a_fill_is_foretold_and_alarmed(run: Run) -> None:
 
 
 def test_namespaces_that_come_and_go_are_told(run: Run) -> None:
-    places = [Place("this one", None), Place("blue", str(run.host.root / "gone"))]
-    found = [places[:1], [*places[:1], Place("green", str(run.host.root / "green"))]]
+    """One that ended is gone at the next look, not a table that cannot be seen for as long as nobody lists them."""
+    blue, green = run.host.root / "blue", run.host.root / "green"
+    blue.touch()
+    green.touch()
+
+    def find() -> list[Place]:
+        there = [Place(path.name, str(path)) for path in (blue, green) if path.exists()]
+        return [Place("this one", None), *there]
+
     history = History(run.file, lambda line: run.news.append(Note(0, line)))
-    watch = Watch(
-        Proc(run.host.root), places, history, Settings(), run.news.append, clock=run.host, find=lambda: found.pop(0)
-    )
-    run.host.rounds = 15
+    places = [Place("this one", None), Place("blue", str(blue))]
+    watch = Watch(Proc(run.host.root), places, history, Settings(), run.news.append, clock=run.host, find=find)
+    run.host.rounds, run.host.before_wait = 15, lambda wait: blue.unlink() if wait == 2 else None
     watch.run(10.0, Event())
     history.close()
     assert "network namespace blue is gone" in run.notes
     assert "network namespace green is new" in run.notes
+    assert len([seen for seen in run.looks if seen.space == "blue"]) == 2
+
+
+def test_a_namespace_that_is_entered_by_another_process_now_is_the_same(run: Run) -> None:
+    first, second = run.host.root / "1", run.host.root / "2"
+    first.touch()
+    second.touch()
+    history = History(run.file, lambda line: run.news.append(Note(0, line)))
+    watch = Watch(
+        Proc(run.host.root), [Place("web", str(first))], history, Settings(), run.news.append, clock=run.host,
+        find=lambda: [Place("web", str(first if first.exists() else second))],
+    )  # fmt: skip
+    run.host.rounds, run.host.before_wait = 5, lambda wait: first.unlink() if wait == 2 else None
+    watch.run(10.0, Event())
+    history.close()
+    assert run.looks[0].why.startswith(str(first))
+    assert run.looks[-1].why.startswith(str(second))
+    assert not any("gone" in note for note in run.notes)

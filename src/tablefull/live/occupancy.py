@@ -41,7 +41,8 @@ def look(proc: Proc, path: str | None = None) -> Occupancy:
     try:
         return in_namespace(path, lambda: _here(proc, path))
     except OSError as error:
-        gone = Hole(path or "this namespace", (error.strerror or str(error)).lower())
+        remedy = "the namespace has ended" if isinstance(error, FileNotFoundError) else "run it as root"
+        gone = Hole(path or "this namespace", (error.strerror or str(error)).lower(), remedy)
         return Occupancy(gone, gone, gone)
 
 

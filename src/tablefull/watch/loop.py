@@ -148,10 +148,13 @@ class Watch:
             self._clocks(before, now, due, every_s)
             before = now
             self._spaces(now)
-            for table in list(self._tables.values()):
+            for key, table in list(self._tables.items()):
                 if stop.is_set():
                     return
-                self.look(table.place.key)
+                if self._find is not None and not _there(table.place.path):
+                    self._relist(now)  # one that ended is no table that cannot be seen
+                if key in self._tables:
+                    self.look(key)
             due += every_s
             awake = self.clock.now().awake_s
             if due < awake:
@@ -228,15 +231,20 @@ class Watch:
             self._note(now, f"nothing was looked at for {_span(late)}: this process was stopped or had no time to run")
 
     def _spaces(self, now: Times) -> None:
-        if self._find is None or now.awake_s - self._found_s < FIND_EVERY_S:
-            return
+        if self._find is not None and now.awake_s - self._found_s >= FIND_EVERY_S:
+            self._relist(now)
+
+    def _relist(self, now: Times) -> None:
+        assert self._find is not None
         self._found_s = now.awake_s
         places = {place.key: place for place in self._find()}
         for key in self._tables.keys() - places.keys():
             del self._tables[key]
             self._note(now, f"network namespace {key} is gone")
         for key, place in places.items():
-            if key not in self._tables:
+            if key in self._tables:
+                self._tables[key].place = place  # the process by which it is entered may be another one now
+            else:
                 self._add(place)
                 self._note(now, f"network namespace {key} is new")
 
@@ -297,6 +305,11 @@ class Watch:
         self._cost_s = time.process_time() - begun
         table.foretold_s, table.foretold_at = now.awake_s, row.count
         return table.foretold
+
+
+def _there(path: str | None) -> bool:
+    """Whether the file by which a namespace is entered is there still."""
+    return path is None or os.path.exists(path)  # noqa: PTH110 - Path.exists raises where a folder is closed to us
 
 
 def _why(held: occupancy.Occupancy) -> str:
