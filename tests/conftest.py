@@ -45,6 +45,11 @@ def _why_no_namespace() -> str | None:
     return None if child.returncode == 0 else f"a network namespace is refused: {child.stderr.strip()}"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many kernel tests wait for a timeout, a server or another machine."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, with the reason; in CI a missing root is a failure instead."""
     if item.get_closest_marker("realkernel"):
