@@ -91,7 +91,7 @@ def check_counters(settings: Sequence[tuple[Space, Settings]]) -> list[str]:
     if silent and len(silent) == len(settings):
         raise Unreadable(
             "packets and bytes",
-            f"are not counted in {', '.join(silent[:5])} (nf_conntrack_acct is 0)",
+            f"not counted in {', '.join(silent[:5])} (nf_conntrack_acct is 0)",
             "sysctl -w net.netfilter.nf_conntrack_acct=1 counts them for new entries",
         )
     return [f"{key}: nf_conntrack_acct is 0 there: packets and bytes are not counted" for key in silent]
