@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from tests.lab.built import built, entries
 
-from tablefull.lab import dns
+from tablefull.lab import peers
 from tablefull.lab.scene_dns_resolver import RESOLVER, DnsResolver
 
 pytestmark = pytest.mark.realkernel
@@ -20,7 +20,7 @@ def test_a_question_makes_two_entries(program: Callable[[str], str]) -> None:
     program("conntrack")
     program("dnsmasq")
     with built(DnsResolver) as scene:
-        question = dns.question(7, "h1.example").hex()
+        question = peers.question(7, "h1.example").hex()
         said = bytes.fromhex(scene.stage.machines["client1"].run(sys.executable, "-c", ASK, RESOLVER, question))
         assert said.endswith(bytes((192, 0, 2, 1)))
         found = [line for line in entries(scene.machine) if "dport=53" in line]

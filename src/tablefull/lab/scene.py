@@ -14,8 +14,7 @@ from tablefull.lab.ballast import Kind
 from tablefull.lab.course import Ran
 from tablefull.lab.stage import Machine, Stage, found, package
 
-WEB = Path(__file__).with_name("web.py")
-DNS = Path(__file__).with_name("dns.py")
+PEERS = Path(__file__).with_name("peers.py")
 # Idle: an ESTABLISHED entry begins at five days and every packet sets it back there (KERNEL.md 2.4). Seconds of silence
 # stand for the hours of a real incident.
 IDLE = "proto=tcp and state=ESTABLISHED and remaining<431995"
@@ -134,7 +133,7 @@ class Scene:
             words = [program, "-e", "stderr", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
             self.uses("nginx serves")
         else:
-            words = [sys.executable, "-I", str(WEB), "serve", "80"]
+            words = [sys.executable, "-I", str(PEERS), "serve-web", "80"]
             self.uses("the built-in server serves (nginx is not installed)")
         child = self.stage.start(machine, f"server-{machine.name}", *words, output=False)
         self.ready(machine, child.name, "tcp", 80)
@@ -179,7 +178,7 @@ class Scene:
     def visitors(self, machine: Machine, address: str, rate: float, *, vanish: bool = False, group: str = "") -> None:
         """Web clients that are measured; ``group``: apart from the others."""
         self.uses("built-in clients measure at a steady rate")
-        words = [sys.executable, "-I", str(WEB), "visit", address, "80", "--rate", f"{rate:g}"]
+        words = [sys.executable, "-I", str(PEERS), "visit", address, "80", "--rate", f"{rate:g}"]
         words += ["--timeout", f"{self.timeout_s:g}", *(["--vanish"] if vanish else [])]
         self.stage.start(machine, f"visitors-{machine.name}", *words, group=group)
 

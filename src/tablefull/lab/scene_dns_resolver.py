@@ -8,7 +8,7 @@ import sys
 from typing import ClassVar
 
 from tablefull.lab.ballast import Kind
-from tablefull.lab.scene import DNS, Scene
+from tablefull.lab.scene import PEERS, Scene
 from tablefull.lab.stage import found
 
 RESOLVER, UPSTREAM = "10.81.0.53", "10.81.9.53"
@@ -61,7 +61,7 @@ class DnsResolver(Scene):
             own = [program, *_DNSMASQ, f"--server={UPSTREAM}", "--cache-size=0", "--dns-forward-max=20000"]
             self.uses("dnsmasq answers, on both servers")
         else:
-            above = own = [sys.executable, "-I", str(DNS), "serve", "53"]
+            above = own = [sys.executable, "-I", str(PEERS), "serve-dns", "53"]
             self.uses("the built-in server answers by itself (dnsmasq is not installed)")
         stage.start(upstream, "above", *above, output=False)
         self.ready(upstream, "above", "udp", 53)
@@ -80,7 +80,7 @@ class DnsResolver(Scene):
         return []
 
     def _ask(self, name: str, rate: float) -> None:
-        words = [sys.executable, "-I", str(DNS), "ask", RESOLVER, "53", "--rate", f"{rate:g}", "--sign", name]
+        words = [sys.executable, "-I", str(PEERS), "ask", RESOLVER, "53", "--rate", f"{rate:g}", "--sign", name]
         self.stage.start(self.stage.machines[name], f"visitors-{name}", *words, "--timeout", f"{self.timeout_s:g}")
 
     def repairs(self) -> list[list[str]]:
