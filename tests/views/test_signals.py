@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tablefull.views.signals import ENDING, caught
+from tablefull.views.signals import ENDING, Ending, caught
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -24,3 +24,17 @@ def test_also_where_the_command_fails() -> None:
     with pytest.raises(ZeroDivisionError), caught(lambda: None):
         _ = 1 // 0
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_context_of_its_own() -> None:
+    class Counting(Ending):
+        heard = 0
+
+        def told(self) -> None:
+            self.heard += 1
+
+    before = signal.getsignal(signal.SIGHUP)
+    with Counting() as counting:
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert counting.heard == 1
+    assert signal.getsignal(signal.SIGHUP) is before

@@ -9,14 +9,14 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from tablefull.errors import EXIT_BLIND, EXIT_FINE, UsageError
 from tablefull.views.durations import seconds
 from tablefull.views.output import emit_pieces, say
-from tablefull.views.signals import caught
+from tablefull.views.signals import Ending
 
 if TYPE_CHECKING:
     from tablefull.watch.exposing import Exposed, Exposing, Part, Wanted
@@ -220,21 +220,15 @@ def _serve(exposing: "Exposing", page: Page, listen: str, stop: "Stop") -> None:
             exposing.stop()
 
 
-class Stop:
+class Stop(Ending):
     """Ends at Ctrl-C, SIGTERM and SIGHUP, the second time at once; the handlers are as before at the end."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._event = Event()
-        self._signals = caught(self._stop)
 
-    def __enter__(self) -> Self:
-        self._signals.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._signals.__exit__(None, None, None)
-
-    def _stop(self) -> None:
+    def told(self) -> None:
+        """Soon; the second time at once."""
         if self._event.is_set():
             raise KeyboardInterrupt
         self._event.set()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,7 +26,7 @@ from tablefull.errors import (
     UsageError,
 )
 from tablefull.views.durations import seconds
-from tablefull.views.signals import caught
+from tablefull.views.signals import Ending
 
 if TYPE_CHECKING:
     from tablefull.live.record import Recorder, Told
@@ -218,22 +218,16 @@ def _left(left: "Left") -> str:
     return f"{left.name}: an earlier recording was cut off; its events{since} are lost"
 
 
-class Stop:
+class Stop(Ending):
     """Whether to go on: until a time is over or a signal came. The handlers are as before at the end."""
 
     def __init__(self, after_s: float | None) -> None:
+        super().__init__()
         self._after_s, self._until = after_s, None if after_s is None else time.monotonic() + after_s
         self.signalled = False
-        self._signals = caught(self._stop)
 
-    def __enter__(self) -> Self:
-        self._signals.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._signals.__exit__(None, None, None)
-
-    def _stop(self) -> None:
+    def told(self) -> None:
+        """Not on."""
         self.signalled = True
 
     def going(self) -> bool:

@@ -7,6 +7,7 @@ are put back, however the command ended.
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Self
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -20,3 +21,21 @@ def caught(leave: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Ending:
+    """A context in which :meth:`told` is called at each of :data:`ENDING`."""
+
+    def __init__(self) -> None:
+        self._signals = caught(self.told)
+
+    def __enter__(self) -> Self:
+        self._signals.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._signals.__exit__(None, None, None)
+
+    def told(self) -> None:
+        """One of the signals came."""
+        raise NotImplementedError
