@@ -8,6 +8,7 @@ from tablefull.facts.ruleset import FwRule
 from tablefull.facts.snapshot import HostFacts
 from tablefull.fixes.act import Command, Commanded, OwnFile
 from tablefull.fixes.live_host import Options
+from tablefull.fixes.persist_files import ours
 from tablefull.fixes.steps_modules import PREVENTION, comes_back, unload_modules
 
 NONE = Options()
@@ -48,13 +49,30 @@ def test_the_doors_are_shut_by_a_file_of_ours(tmp_path) -> None:
     assert isinstance(act, OwnFile)
     assert act.path == PREVENTION
     lines = act.after.splitlines()
-    assert lines[0].startswith("# made by tablefull")
-    assert lines[1:] == [
+    assert ours(act.after)
+    assert lines[2:] == [
         "install iptable_nat /bin/false",
         "install nf_nat /bin/false",
         "install nf_conntrack_ipv4 /bin/false",
         "install nf_conntrack /bin/false",
     ]
+
+
+def test_a_file_of_somebody_else_is_left_alone_and_named(tmp_path) -> None:
+    files = {PREVENTION.lstrip("/"): "install nf_conntrack /bin/true\n"}
+    plan = unload_modules(host(tmp_path, "ubuntu-12.04", files=files), NONE)
+    assert len(plan.steps) == 1
+    assert "does not carry the mark" in plan.told[0]
+    assert PREVENTION in plan.told[0]
+
+
+def test_a_file_of_ours_is_replaced(tmp_path) -> None:
+    first = unload_modules(host(tmp_path / "one", "ubuntu-12.04"), NONE).steps[1].acts[0]
+    assert isinstance(first, OwnFile)
+    files = {PREVENTION.lstrip("/"): first.after}
+    (again,) = unload_modules(host(tmp_path / "two", "ubuntu-12.04", files=files), NONE).steps[1].acts
+    assert isinstance(again, OwnFile)
+    assert (again.before, again.after) == (first.after, first.after)
 
 
 def test_a_table_with_rules_leaves_with_its_rules_so_it_stays(tmp_path) -> None:

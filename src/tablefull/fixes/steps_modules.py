@@ -10,10 +10,11 @@ import re
 
 from tablefull.facts.ruleset import FwRule
 from tablefull.fixes import brings_back, rule_acts
-from tablefull.fixes.act import Command, Commanded, HostPlan, OwnFile, Predicted, Step
+from tablefull.fixes.act import Command, Commanded, HostPlan, Predicted, Step
 from tablefull.fixes.boot_modules import by_busybox
 from tablefull.fixes.boot_tree import Tree
 from tablefull.fixes.live_host import LiveHost, Options
+from tablefull.fixes.persist_files import NotOurs, head, own_file
 from tablefull.fixes.set_acts import refused
 from tablefull.fixes.steps_notrack import quoted
 from tablefull.kernel import identity, timeouts
@@ -83,10 +84,14 @@ def unload_modules(host: LiveHost, options: Options) -> HostPlan:
             verify=(Command(("grep", "-c", f"^{core} ", "/proc/modules")),),
             predicted=Predicted(how="every entry goes with the table", entries_before=count, entries_after=0),
         ),
-        prevention(host, order),
     ]
+    told = comes_back(host, order)
+    try:
+        steps.append(prevention(host, order))
+    except NotOurs as reason:
+        told = (f"nothing is written to keep them out: {reason}", *told)
     return HostPlan(
-        fix=FIX, host=host.name, netns=host.netns, title=title, steps=tuple(steps), told=comes_back(host, order),
+        fix=FIX, host=host.name, netns=host.netns, title=title, steps=tuple(steps), told=told,
         needs=("CAP_SYS_MODULE", "root"),
     )  # fmt: skip
 
@@ -175,21 +180,24 @@ def _written(host: LiveHost) -> list[Command]:
 
 
 def prevention(host: LiveHost, order: tuple[str, ...]) -> Step:
-    """A file by which modprobe refuses to load them, whoever asks: a blacklist stops only loading by alias."""
+    """A file by which modprobe refuses to load them, whoever asks: a blacklist stops only loading by alias.
+
+    NotOurs where a file of somebody else is in the way.
+    """
     doors = [name for name in DOORS if name in order] or list(order[-1:])
     text = "\n".join(
         (
-            "# made by tablefull: keeps connection tracking from being loaded again; remove this file to allow it",
+            head(FIX),
+            "# It keeps connection tracking from being loaded again.",
             *(f"install {name} /bin/false" for name in doors),
         )
     )
-    before = host.proc.text(PREVENTION)
     return Step(
         title="Keep connection tracking from being loaded again",
         before="the next rule, table or listing that asks for it loads it",
         after="loading it is refused, and so is what asks for it",
         scope="host",
-        acts=(OwnFile(PREVENTION, f"{text}\n", before=f"{before}\n" if isinstance(before, str) else None),),
+        acts=(own_file(host, PREVENTION, f"{text}\n"),),
         risk="A rule that needs tracking or NAT is refused from then on, with a message that names a missing table or "
         "match: whoever sets up a firewall here must know of this file.",
         undo="the file is removed",
