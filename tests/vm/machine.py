@@ -315,6 +315,19 @@ class System:
         self.link("usr/bin/python3", str(binary))
         self.text("usr/lib/warm.py", WARM)
 
+    def base(self, programs: Iterable[str], tools: Iterable[str]) -> None:
+        """Python with this project, kmod, dash as the shell, these programs of this machine, these tools of busybox."""
+        self.python()
+        for name in programs:
+            self.program(name)
+        for name in ("modprobe", "rmmod", "lsmod"):
+            self.link(f"usr/sbin/{name}", "kmod")
+        self.program("dash", folder="usr/bin")
+        self.program("busybox", folder="usr/bin")
+        for name in tools:  # a shell of busybox would run its own ip and modprobe before those of /usr/sbin
+            self.link(f"usr/bin/{name}", "busybox")
+        self.link("usr/bin/sh", "dash")
+
     def modules(self, kernel: Kernel) -> None:
         for inside, path in module_files(kernel):
             self.copy(inside, path)

@@ -123,16 +123,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root file system with the modules of both kernels, made once."""
     folder = tmp_path_factory.mktemp("vm")
     system = machine.System(folder / "tree")
-    system.python()
-    for name in PROGRAMS:
-        system.program(name)
-    for name in ("modprobe", "rmmod", "lsmod"):
-        system.link(f"usr/sbin/{name}", "kmod")
-    system.program("dash", folder="usr/bin")
-    system.program("busybox", folder="usr/bin")
-    for name in TOOLS:  # a shell of busybox would run its own ip and modprobe before those of /usr/sbin
-        system.link(f"usr/bin/{name}", "busybox")
-    system.link("usr/bin/sh", "dash")
+    system.base(PROGRAMS, TOOLS)
     for name in ("systemd-sysctl", "systemd-modules-load"):
         path = Path("/usr/lib/systemd") / name
         if not path.exists():

@@ -90,16 +90,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     kernel = machine.kernel(request.param)
     folder = tmp_path_factory.mktemp("vm")
     system = machine.System(folder / "tree")
-    system.python()
-    for name in PROGRAMS:
-        system.program(name)
-    for name in ("modprobe", "rmmod", "lsmod"):
-        system.link(f"usr/sbin/{name}", "kmod")
-    system.program("dash", folder="usr/bin")
-    system.program("busybox", folder="usr/bin")
-    for name in TOOLS:
-        system.link(f"usr/bin/{name}", "busybox")
-    system.link("usr/bin/sh", "dash")
+    system.base(PROGRAMS, TOOLS)
     system.modules(kernel)
     below = kernel.modules.parents[2]
     for veth in kernel.modules.rglob("veth.ko"):
