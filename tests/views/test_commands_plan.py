@@ -73,6 +73,7 @@ def test_one_entry(tablefull: Tablefull, tmp_path: Path) -> None:
         (("--workload", "http", "--quantile", "1"), 2, "--quantile 1"),
         (("--workload", "http", "--max", "many"), 2, "--max 'many'"),
         (("--workload", "http", "--ram", "lots"), 2, "--ram 'lots'"),
+        (("--workload", "http", "--ram", "0"), 2, "--ram '0': no host has none"),
         (("--workload", "http", "--kernel", "no"), 2, "no kernel release"),
         (("--workload", "http", "--notrack", "port port"), 2, "port"),
         (("x", "--duration", "5s"), 2, "--duration belongs"),

@@ -91,7 +91,9 @@ def _memory(asked: Asked) -> tuple[int | None, str]:
     if asked.ram is not None:
         from tablefull.views.commands_record import size_of
 
-        return size_of(asked.ram, "--ram"), ""
+        if not (ram_bytes := size_of(asked.ram, "--ram")):
+            raise UsageError(f"--ram {asked.ram[:40]!a}: no host has none; leave it out where it is not known")
+        return ram_bytes, ""
     from tablefull.live.host_memory import memory_bytes
 
     found = memory_bytes(Proc())
