@@ -54,3 +54,11 @@ def test_a_series_is_played_at_a_tree_that_was_read() -> None:
 def test_no_kernel(name: str) -> None:
     with pytest.raises(UsageError):
         eras.era(name)
+
+
+def test_what_is_not_known_of_a_kernel_is_said() -> None:
+    assert eras.doubts("6.18") == eras.doubts("5.4.200") == eras.doubts("6.19") == []
+    (later,) = eras.doubts("7.99")
+    assert "no kernel as new as 7.99" in later
+    (between,) = eras.doubts("6.1.50")  # the stable points that were read are 6.1.1 and 6.1.192
+    assert "rst-other-direction" in between

@@ -94,3 +94,8 @@ def test_evidence_that_is_none(tablefull: Tablefull, tmp_path: Path) -> None:
     assert "cannot be read" in done.stderr
     empty = written(tmp_path / "empty.pcap", [])
     assert tablefull("plan", str(empty)).returncode == 3
+
+
+def test_a_kernel_that_nobody_has_read_is_said(tablefull: Tablefull) -> None:
+    done = tablefull("plan", "--workload", "http:rate=10", "--duration", "5s", "--kernel", "7.99")
+    assert "no kernel as new as 7.99 was read" in " ".join(done.stdout.split())

@@ -156,3 +156,9 @@ def test_nothing_outside_of_the_table_is_said_where_the_table_refused_all() -> N
     """Two refused and one whose insertion failed are three dropped: the stack dropped none by itself."""
     outcome = Outcome(Setting("x"), 1, verdicts=(1, 0, 0, 0, 0, 3), counters={"drop": 2, "insert_failed": 1})
     assert notes(found(outcome)) == []
+
+
+def test_a_kernel_that_nobody_has_read_is_said_once() -> None:
+    one = Outcome(Setting("one", kernel="7.99"), limit=10)
+    two = Outcome(Setting("two", kernel="7.99"), limit=20)
+    assert sum("7.99" in note for note in notes(found(one, two))) == 1

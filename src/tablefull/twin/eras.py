@@ -2,7 +2,7 @@
 
 The trap: a bare series such as ``6.1`` names twenty different trackers, because the stable series took backports one by
 one. A bare series is therefore played at the point release whose tree was read (:data:`PLAYED_AS`), and a switch whose
-answer is not known for a release is off, and named by :func:`unsure`.
+answer is not known for a release is off, and named by :func:`doubts`.
 """
 
 from msgspec import Struct
@@ -28,6 +28,8 @@ PLAYED_AS = {
     "6.12": "6.12.33",
     "6.18": "6.18.44",
 }
+
+NEWEST_READ, NEXT_UNREAD = "6.19", (6, 20)  # docs/kernel/README.md, the trees
 
 # One bit a switch. The name of each is the change in kernel/changes.py that carries its source.
 SWITCHES = (
@@ -130,6 +132,21 @@ def era(name: str) -> Era:
         True,
         tuple(unsure),
     )
+
+
+def doubts(name: str) -> list[str]:
+    """What is not known of a kernel that :func:`era` plays, a sentence each."""
+    played = era(name)
+    said = []
+    if at_least(played.kernel, *NEXT_UNREAD):
+        said.append(
+            f"no kernel as new as {name} was read ({NEWEST_READ} is the newest): what changed since is not played"
+        )
+    if played.unsure:
+        said.append(
+            f"whether {name} has {', '.join(played.unsure)} is not known: played without (docs/kernel says what)"
+        )
+    return said
 
 
 def _gc(kernel: KernelVersion) -> int:

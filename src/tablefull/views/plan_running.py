@@ -5,7 +5,7 @@ what a record says of itself, then this machine's; whose it is, is said.
 """
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import IO, TYPE_CHECKING
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from tablefull.fixes import capacity, capacity_answer
 from tablefull.kernel.identity import parse_release
 from tablefull.live.plan_values import NOTHING, Change, Measured, Study
 from tablefull.live.proc import Proc
+from tablefull.twin.eras import PLAYED_AS, doubts
 
 if TYPE_CHECKING:
     from tablefull.facts.snapshot import Unread
@@ -71,6 +72,8 @@ def planned(asked: Asked) -> capacity_answer.Capacity:
         study = _studied(opened, asked, named)
     release = asked.kernel or opened.kernel or PLAYED
     study.notes += opened.notes
+    with suppress(UsageError):  # the kernel of a record is whatever was written there
+        study.notes += doubts(release)
     study.blind = study.blind or opened.blind
     if ram_note:
         study.notes.append(ram_note)
@@ -82,8 +85,6 @@ def planned(asked: Asked) -> capacity_answer.Capacity:
 
 
 def _played(release: str) -> str:
-    from tablefull.twin.eras import PLAYED_AS
-
     return PLAYED_AS.get(release, release)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tablefull import __version__
 from tablefull.live.replay import COUNTED, Outcome, Replay
+from tablefull.twin.eras import doubts
 from tablefull.twin.state import STATES
 from tablefull.views.replay_chart import BLOCKS, chart, figure
 from tablefull.views.terminal import Page, harmless
@@ -67,6 +68,8 @@ def notes(found: Replay) -> list[str]:
         )
     if found.not_ip:
         said.append(f"{found.not_ip} frames hold no IP packet; tracking never sees them")
+    for kernel in dict.fromkeys(outcome.setting.kernel for outcome in found.outcomes):
+        said += doubts(kernel)
     return said
 
 
