@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.realkernel.fix_steps_place import HOW, Pair, made, programs, tracked, wired  # noqa: F401 - fixtures
+from tests.realkernel.fix_steps_place import HOW, Pair, made, tracked
 from tests.realkernel.namespace import Namespace
 from tests.realkernel.wired import (
     ACK,

@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from tests.realkernel.fix_steps_place import HOW, Pair, made, programs, tracked, wired  # noqa: F401 - fixtures
+from tests.realkernel.fix_steps_place import HOW, Pair, made, tracked
 from tests.realkernel.namespace import Namespace
 from tests.realkernel.wired import (
     SYN,
