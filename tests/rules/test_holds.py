@@ -4,7 +4,7 @@ import pytest
 
 from tablefull.facts.modules import Module
 from tablefull.facts.origin import Fact, Origin
-from tablefull.facts.ruleset import FwObject, FwRule
+from tablefull.facts.ruleset import FwChain, FwObject, FwRule
 from tablefull.facts.settings import Setting
 from tablefull.facts.snapshot import HostFacts
 from tablefull.kernel.identity import parse_release
@@ -158,3 +158,27 @@ def test_a_packet_decides(before: str, tracked: bool | None, after: str) -> None
     told = decided(Verdict("IPv4", before, "why", "version"), tracked)  # type: ignore[arg-type]
     assert told.state == after
     assert "why" in told.why or told.why.startswith("a packet")
+
+
+def _two_chains(*rules: FwRule) -> HostFacts:
+    common = {"origin": HERE, "tool": "nft", "family": "inet", "table": "t"}
+    base = FwChain(**common, chain="input", kind="filter", hook="input", policy="drop")
+    return of(base, FwChain(**common, chain="users"), *rules)
+
+
+def _nft(chain: str, text: str) -> FwRule:
+    return rule(text, tool="nft", family="inet", table="t", chain=chain)
+
+
+def test_a_rule_in_a_chain_that_nothing_jumps_to_asks_and_nobody_is_cut_off_without_it() -> None:
+    (one,) = holds(_two_chains(_nft("input", "iif lo accept"), _nft("users", "ct state established accept")), NOW)
+    assert one.asks
+    assert "nothing jumps to" in one.what
+    assert "cuts this host off" not in one.without
+
+
+@pytest.mark.parametrize("way", ["jump users", "ip saddr vmap @verdicts"])
+def test_a_chain_that_a_jump_or_a_named_map_may_lead_to_is_not_idle(way: str) -> None:
+    (one,) = holds(_two_chains(_nft("input", way), _nft("users", "ct state established accept")), NOW)
+    assert one.what == "stateful filter"
+    assert "cuts this host off" in one.without

@@ -33,9 +33,12 @@ from tablefull.kernel.tracking_users import (
     use_of,
 )
 from tablefull.rules.owners import Owner, owner_of
+from tablefull.rules.tracking import unreached
 
 State = Literal["yes", "no", "unknown"]
 EXAMPLES = 3
+_IDLE_WHERE = " in a chain that nothing jumps to"
+_IDLE_WITHOUT = "nothing is lost while nothing jumps there: no packet meets these rules, and they turn tracking on"
 _COUNTS = re.compile(r"\[\d+:\d+\] ")  # of iptables-save -c
 # L3 trackers up to 4.18: being loaded is tracking, up to 4.13. ip_conntrack is the whole of the old stack.
 _TRACKERS = {"ip_conntrack": IPV4, "nf_conntrack_ipv4": IPV4, "nf_conntrack_ipv6": IPV6}
@@ -105,9 +108,10 @@ def holds(
     ``shared``: the machine's modules where ``host`` is a namespace of it. ``booted_with``: the line of enable_hooks=1.
     """
     groups: dict[tuple[str, tuple[str, ...], str], _Group] = {}
+    idle = {id(one) for one in unreached(host)}
     for one in host.of(FwRule):
         if one.standing == "shown":
-            _rule(one, kernel, groups)
+            _rule(one, kernel, groups, idle=id(one) in idle)
     for thing in host.of(FwObject):
         if thing.standing == "shown":
             _object(thing, kernel, groups)
@@ -121,7 +125,10 @@ def holds(
     return sorted(found, key=lambda one: (not one.asks, -one.weight, -one.rules, one.what))
 
 
-def _rule(one: FwRule, kernel: KernelVersion | None, groups: dict[tuple[str, tuple[str, ...], str], _Group]) -> None:
+def _rule(
+    one: FwRule, kernel: KernelVersion | None, groups: dict[tuple[str, tuple[str, ...], str], _Group], *, idle: bool
+) -> None:
+    """``idle``: it stands in a chain that nothing jumps to, and asks all the same."""
     asked = kernel_modules.requests_tracking(one.text, one.tool, kernel)
     families = families_asked(one.family, one.text, kernel) if asked.value else ()
     if not families:
@@ -129,7 +136,8 @@ def _rule(one: FwRule, kernel: KernelVersion | None, groups: dict[tuple[str, tup
     words = dict.fromkeys(word.removesuffix(" set") for word in asked.by)
     uses = sorted((use_of(word) for word in words), key=lambda use: -use.weight)
     table = one.table or "?"
-    group = _group(groups, uses[0], families, owner_of(one.table, one.chain, one.origin.text))
+    use = Use(f"{uses[0].role}{_IDLE_WHERE}", _IDLE_WITHOUT, 1) if idle else uses[0]
+    group = _group(groups, use, families, owner_of(one.table, one.chain, one.origin.text))
     group.by.update(words)
     family = "" if one.tool != "nft" else f"{one.family} "
     _cite(group, f"{one.tool} {family}{table} {one.chain}", one.origin, _written(one))

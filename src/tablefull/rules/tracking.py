@@ -57,7 +57,10 @@ def _asking(host: HostFacts) -> list[FwRule]:
 
 
 def unreached(host: HostFacts) -> list[FwRule]:
-    """Rules in force in a user's chain to which no chain with a policy or a hook leads, in tables listed with both."""
+    """Rules in force in a user's chain to which no chain with a policy or a hook leads, in tables listed with both.
+
+    A rule that asks a named map for its verdict may lead to any chain: its table has none that is surely unreached.
+    """
     found: list[FwRule] = []
     chains = [one for one in host.of(FwChain) if one.standing == "shown"]
     rules = [one for one in host.of(FwRule) if one.standing == "shown"]
@@ -68,6 +71,8 @@ def unreached(host: HostFacts) -> list[FwRule]:
         if not met or not users:
             continue
         here = [one for one in rules if (one.tool, one.family, one.table) == place]
+        if any("vmap @" in one.text for one in here):
+            continue
         while True:
             words = {word for one in here if one.chain in met for word in (one.target, *_WORD.findall(one.text))}
             further = (users & words) - met
