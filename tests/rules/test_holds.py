@@ -59,6 +59,15 @@ def test_a_rule_proves_yes_for_its_family_alone() -> None:
     assert states(found, Sight(kernel=NOW, unseen={"IPv4": ["iptables"]})) == {"IPv4": "unknown", "IPv6": "yes"}
 
 
+def test_entries_of_the_family_that_is_tracked_make_no_doubt_of_the_other() -> None:
+    one = rule("-A INPUT -m state --state NEW")
+    found = holds(of(one), NOW)
+    assert states(found, Sight(kernel=NOW, count=900)) == {"IPv4": "yes", "IPv6": "no"}
+    assert states(holds(of(one, module("openvswitch")), NOW), Sight(kernel=NOW, count=900))["IPv6"] == "unknown"
+    told = {each.family: each.why for each in verdicts([], Sight(kernel=NOW, count=1))}
+    assert "the table holds 1 entry:" in told["IPv6"]
+
+
 def test_an_object_that_no_rule_uses_asks_too() -> None:
     helper = FwObject(origin=HERE, tool="nft", family="inet", table="t", kind="ct helper", name="ftp")
     idle = FwObject(origin=HERE, tool="nft", family="inet", table="t", kind="flowtable", name="f")

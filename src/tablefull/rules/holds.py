@@ -3,7 +3,7 @@ without it; and from the reasons the answer, family by family.
 
 The trap: "nothing asks for it" is worth something only where everything that could ask was seen. A rule that was found
 proves yes; no rule found proves no only with both rule sets read, on a kernel where rules decide (4.14), with no entry
-in the table. Everything else is "cannot be told", with what is missing.
+in the table but such as the other family's rules explain. Everything else is "cannot be told", with what is missing.
 """
 
 import re
@@ -335,10 +335,12 @@ def _verdict(family: str, found: Collection[Hold], sight: Sight) -> Verdict:
         why = "nothing that was seen asks for it; not seen: " + "; ".join(missing)
         return Verdict(family, "unknown", why, "unknown")
     handed = callers(found)
-    if sight.count:
+    explained = not handed and any(one.asks and set(one.families) & ({IPV4, IPV6} - {family}) for one in found)
+    if sight.count and not explained:
         who = f"by {' or '.join(handed)}, which is loaded, " if handed else "by a program or BPF, "
+        entries = f"{sight.count:,} {'entry' if sight.count == 1 else 'entries'}"
         why = (
-            f"no rule asks for it, yet the table holds {sight.count:,} entries: left from before, put there {who}or "
+            f"no rule asks for it, yet the table holds {entries}: left from before, put there {who}or "
             "the module was loaded with enable_hooks=1, which the kernel hides; --prove tells if packets are tracked"
         )
         return Verdict(family, "unknown", why, "unknown")
