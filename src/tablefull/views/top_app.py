@@ -22,6 +22,7 @@ from tablefull.live.table import Made, Reading, composed
 from tablefull.views import top_filter, top_screen
 from tablefull.views.terminal import harmless
 from tablefull.views.top_chart import Glyphs
+from tablefull.views.top_driver import TopDriver
 from tablefull.views.top_help import HelpScreen
 from tablefull.views.top_pane import Bar, Pane
 from tablefull.views.top_screen import PANES
@@ -107,7 +108,7 @@ class TopApp(App[None]):
     def __init__(
         self, glyphs: Glyphs, *, dimension: str = "source", where: str = "", folder: Path | None = None
     ) -> None:
-        super().__init__(ansi_color=True)
+        super().__init__(driver_class=TopDriver, ansi_color=True)
         self.animation_level = "none"
         self.glyphs, self._folder = glyphs, folder
         order = top_filter.ORDER
