@@ -97,6 +97,12 @@ def test_nothing_is_asked_that_would_load_a_module_or_create_a_table(root: Path)
     assert "nf_conntrack_netlink" in why["conntrack -S"]
 
 
+def test_that_no_interface_is_a_port_of_a_bridge_is_kept_and_a_missing_program_says_nothing(root: Path) -> None:
+    asked, missing = collect(root, run=Told(bridge="")), collect(root, run=Told())
+    assert asked.content("commands/bridge_link") == b"$ bridge link\n"
+    assert missing.content("commands/bridge_link") is None
+
+
 def test_what_is_loaded_is_asked(root: Path) -> None:
     with (root / "proc/modules").open("a") as modules:
         modules.write("nf_tables 1 0 - Live 0x0\nnf_conntrack_netlink 1 0 - Live 0x0\nip_set 1 0 - Live 0x0\n")

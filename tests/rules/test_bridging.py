@@ -10,6 +10,18 @@ def test_the_switch_as_shown_is_a_fact() -> None:
     assert any("bridge-nf-call-iptables" in origin.text for origin in one.evidence)
 
 
+@pytest.mark.parametrize("after", ["", "port 3(vnet0) is up\n"])
+def test_where_nothing_is_bridged_the_switch_is_not_the_cause(after: str) -> None:
+    shown = FULL + f"root@web1:~# bridge link\n{after}root@web1:~# sysctl net.bridge.bridge-nf-call-iptables\n"
+    shown += "net.bridge.bridge-nf-call-iptables = 1\n"
+    seen = found(shown, "bridge-nf")
+    assert (seen is None) is (after == "")
+    if not after:
+        unneeded = found(shown + "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n", "unneeded-tracking")
+        assert unneeded is not None
+        assert "disable-bridge-nf" not in unneeded.fixes
+
+
 def test_turned_off_it_is_not_the_cause() -> None:
     assert found(FULL + "net.bridge.bridge-nf-call-iptables = 0", "bridge-nf") is None
 

@@ -103,6 +103,10 @@ class Bridge(Fact, frozen=True, kw_only=True):
     interfaces: tuple[str, ...] | None = None
 
 
+class NoBridgePorts(Fact, frozen=True, kw_only=True):
+    """That ``bridge link`` was run and printed nothing: no interface here is a port of a bridge."""
+
+
 class NetNamespace(Fact, frozen=True, kw_only=True):
     """A network namespace by the name ``ip netns`` or ``lsns`` shows; ``inode`` where shown.
 

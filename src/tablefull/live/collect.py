@@ -224,8 +224,8 @@ class Collector:
                 self.artefacts.pop()
         # RTM_GETLINK is rtnetlink, built in everywhere; a dump of links requests no module (net/core/rtnetlink.c).
         ran = self.ask("bridge_link", ("bridge", "link"), refused=False)
-        if ran is not None and not ran.out:
-            self.artefacts.pop()
+        if ran is not None and not ran.out and ran.status != 0:
+            self.artefacts.pop()  # only a command that ended well and printed nothing says that there is no port
 
     def host(self) -> None:
         """What the whole machine shares."""

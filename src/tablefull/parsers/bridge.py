@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 
 from tablefull.facts.origin import Fact
-from tablefull.facts.ruleset import Bridge
+from tablefull.facts.ruleset import Bridge, NoBridgePorts
+from tablefull.parsers import prompt
 from tablefull.parsers.block import Context, Line, Read
 
 _BRCTL_HEADER = re.compile(r"\s*bridge name\s+bridge id\s+STP enabled(?:\s+interfaces)?")
@@ -22,6 +23,7 @@ _LINK = re.compile(r"\s*\d+: ([\w.-]{1,15})(?:@[\w.-]{1,15})?:?(?: state \S+ :)?
 _OLD_LINK = re.compile(r"\s*\d+: ([\w.-]{1,15})(?:@[\w.-]{1,15})? state \S+ (?:@[^ ]+ )?:? ?<([A-Z_,-]*)>")
 _MASTER = re.compile(r"\smaster ([\w.:-]{1,15})(?=\s|$)")
 _TYPE_BRIDGE = re.compile(r"\bip (?:-\S+ )*(?:l|li|link)\b.{0,20}\btype bridge\b(?!_)")
+_PORTS_OF_ALL = re.compile(r"(?:\S*/)?bridge l(?:ink?)?(?: sh(?:ow?)?)?")
 # A master of that name is Open vSwitch's datapath: no bridge of the kernel's bridge module.
 _NOT_BRIDGES = frozenset(("ovs-system",))
 
@@ -35,6 +37,19 @@ def read(lines: Sequence[Line], at: int, context: Context) -> Read | None:
     if not (" master " in text or of_bridges):
         return None
     return _read_links(lines, at, context, of_bridges)
+
+
+def none(lines: Sequence[Line], after: int, command: str, context: Context) -> list[Fact]:
+    """``NoBridgePorts`` where ``command``, the line before ``after``, lists the ports of all bridges and showed none.
+
+    In a paste the next prompt proves it; its end does not, for it may have been cut there.
+    """
+    if not _PORTS_OF_ALL.fullmatch(command.removeprefix("sudo ").strip()):
+        return []
+    following = next((line.text for line in lines[after:] if line.text.strip()), None)
+    if context.path is None if following is None else prompt.prompt(following) is None:
+        return []
+    return [NoBridgePorts(origin=context.origin(lines[after - 1]))]
 
 
 def _read_brctl(lines: Sequence[Line], at: int, context: Context) -> Read | None:

@@ -187,6 +187,10 @@ class Reader:
             typed = prompt.prompt(text)
             if typed is not None:
                 self._typed(typed, line, context)
+                if "bridge" in typed.command:
+                    from tablefull.parsers import bridge
+
+                    self._current().facts.extend(bridge.none(lines, at, typed.command, context))
                 continue
             shown = sysctl.heading(text)
             if shown is not None:

@@ -10,7 +10,7 @@ from tablefull.rules.clues import Clues
 from tablefull.rules.finding import Finding
 from tablefull.rules.fullness import fullness
 from tablefull.rules.rule import rule
-from tablefull.rules.tracking import ASK_BRIDGE
+from tablefull.rules.tracking import ASK_BRIDGE, SWITCH, bridges_nothing
 
 WEAK = 0.1  # a default that troubles nobody is worth no finding
 
@@ -19,15 +19,18 @@ WEAK = 0.1  # a default that troubles nobody is worth no finding
 def bridged_traffic_is_tracked(case: Case) -> Iterator[Finding]:
     """Fires on a host that bridges guests, where bridge-nf-call-iptables is 1, by default or as shown.
 
+    Quiet about the switch where the ports of bridges were listed and there are none: then nothing is bridged.
     Not unneeded-tracking, which is that no rule here wants it; this is how the guests' packets come to be counted here.
     """
     clues = Clues(case, "bridge-nf")
     full = fullness(case)
-    switch = case.setting("net.bridge.bridge-nf-call-iptables", "shown")
+    switch = case.setting(SWITCH, "shown")
     default = kernel_modules.bridge_nf(case.kernel)
     dom0 = next((host for host in case.hosts if host.role in ("dom0", "hypervisor")), None)
     hypervisor = case.said("dom0|xen xcp|xcp host|xen host|xenserver|xcp-ng|proxmox|kvm host|hypervisor")
-    if switch is not None and switch.number == 1:
+    if bridges_nothing(case):
+        clues.against(0.5)
+    elif switch is not None and switch.number == 1:
         matters = full.state == "yes" or case.told
         why = "bridge-nf-call-iptables is 1: bridged frames pass through iptables"
         clues.add(0.6 if matters else WEAK, why, switch.origin)

@@ -18,7 +18,7 @@ from tablefull.facts.host import Distribution, KernelRelease, Memory, Program, S
 from tablefull.facts.kernel_log import LogLine
 from tablefull.facts.modules import Module
 from tablefull.facts.origin import Fact, Origin
-from tablefull.facts.ruleset import FwChain, FwListing, FwRule
+from tablefull.facts.ruleset import FwChain, FwListing, FwRule, NoBridgePorts
 from tablefull.facts.settings import Refusal, Setting
 from tablefull.facts.snapshot import HostFacts, Snapshot
 from tablefull.kernel.identity import KernelVersion, parse_release
@@ -36,6 +36,7 @@ _STANDINGS = {"shown": 0, "commanded": 1, "stated": 2, "configured": 3}
 # Machine output whose words are names of columns, counters and settings: ``invalid=0`` is no packet called INVALID.
 _NO_SENTENCES = (
     CpuCounters, EntryStates, NetCounter, SocketStates, Memory, Slab, Module, FwChain, FwListing, FwRule,
+    NoBridgePorts,
 )  # fmt: skip
 # Messages whose own words the phrases look for; of the others the kind says everything.
 _SPOKEN = ("ct-invalid", "helper-off", "bridge-filtering")

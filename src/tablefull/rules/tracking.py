@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from tablefull.facts.modules import Module
 from tablefull.facts.origin import Origin
-from tablefull.facts.ruleset import FwChain, FwListing, FwRule
+from tablefull.facts.ruleset import Bridge, FwChain, FwListing, FwRule, NoBridgePorts
 from tablefull.facts.settings import Setting
 from tablefull.facts.snapshot import HostFacts
 from tablefull.kernel import modules as kernel_modules
@@ -33,6 +33,7 @@ ASK_BRIDGE = Ask(
 )
 
 
+SWITCH = "net.bridge.bridge-nf-call-iptables"
 _WORD = re.compile(r"[^\s{},;]+")
 BOOTING_S = 60  # a table that is full this soon was not filled by traffic
 
@@ -93,6 +94,16 @@ def bare_hosts(case: Case) -> list[tuple[HostFacts, tuple[Origin, ...]]]:
             rules = list(host.of(FwRule))
             bare.append((host, (*listed[:3], *(one.origin for one in rules[:2]))))
     return bare
+
+
+def bridges_nothing(case: Case) -> bool:
+    """Whether every host with the switch on listed the ports of its bridges and has none."""
+    on = [
+        host
+        for host in case.hosts
+        if any(one.name == SWITCH and one.standing == "shown" and one.number == 1 for one in host.of(Setting))
+    ]
+    return bool(on) and all(any(host.of(NoBridgePorts)) for host in on) and not any(case.of(Bridge))
 
 
 @rule("unneeded-tracking", needs=("text",))
@@ -185,6 +196,7 @@ def tracking_without_a_rule_that_needs_it(case: Case) -> Iterator[Finding]:
     if full.state != "yes":
         clues.against(0.75 if case.said("conntrack") else 0.5)
     bridging = case.said("dom0|domu|xen|xcp|hypervisor|bridge") and not case.said("vxlan|gre ")
+    bridging = bridging and not bridges_nothing(case)
     if tunnel or (needed and not bare):
         fixes: tuple[str, ...] = ("notrack", "shorten-timeouts", "raise-max")
     elif bridging:
