@@ -1,11 +1,13 @@
 """Signals are caught while a command goes on, and only then."""
 
+import io
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from tablefull.views.signals import ENDING, Ending, caught
+from tablefull.views.signals import ENDING, Ending, Unread, caught
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -38,3 +40,25 @@ def test_a_context_of_its_own() -> None:
         os.kill(os.getpid(), signal.SIGHUP)
     assert counting.heard == 1
     assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_a_reader_that_goes_ends_it() -> None:
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as out:
+        stop = Unread(out)
+        assert not stop.is_set()
+        os.close(read)
+        assert stop.is_set()
+
+
+def test_a_file_is_no_reader_that_went(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as out:
+        stop = Unread(out)
+        assert not stop.is_set()
+        stop.set()
+        assert stop.is_set()
+
+
+def test_where_there_is_no_output_at_all_it_is_an_event() -> None:
+    stop = Unread(io.StringIO())
+    assert not stop.is_set()

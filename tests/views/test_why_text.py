@@ -108,3 +108,21 @@ def test_the_object() -> None:
     assert space["active"]["IPv4"] == {"state": "yes", "why": "1 rule asks for it", "basis": "version"}
     assert (space["entries"], space["inode"], space["proofs"][0]["tracked"]) == (3, 7, True)
     assert space["reasons"][0]["shown"] == ["iptables -t nat -A POSTROUTING -j MASQUERADE"]
+
+
+def test_what_two_looks_did_not_see_is_one_line() -> None:
+    twice = [Hole("/proc/net/x", "permission denied", "run it as root"), Hole("nft", "as root; y", "as root")]
+    text = page(
+        answer(
+            Space(key="this one", verdicts=OFF, holes=twice), holes=[Hole("/proc/net/x", "permission denied", "sudo")]
+        )
+    )
+    assert text.count("/proc/net/x") == 1
+    assert "nft: as root; y\n" in text
+
+
+def test_where_no_packet_could_be_sent_none_is_claimed() -> None:
+    space = Space(key="this one", verdicts=OFF)
+    assert "was made in the namespace" not in page(
+        answer(space), **{"this one": [Proof("IPv4", None, "not proved: x")]}
+    )

@@ -2,6 +2,8 @@
 
 import json
 
+from msgspec import structs
+
 from tablefull.facts.origin import Hole
 from tablefull.live.rule_news import Who
 from tablefull.live.why import Space
@@ -46,6 +48,10 @@ def test_the_others() -> None:
     assert "web: the namespace appeared: tracking is off for IPv4" in text(Appeared(space))
     assert "web: the namespace is gone" in text(Appeared(space, gone=True))
     assert "new: | nft ip t c" in text(Reasons(space="web", who=(WHO,), came=(HOLD,)))
+    both = structs.replace(HOLD, by=("masquerade", "snat"), shown=(*HOLD.shown, "nft ip t c: snat to 192.0.2.1"))
+    left = text(Reasons(space="web", who=(WHO,), came=(HOLD,), went=(both,)))
+    assert "gone: | nft ip t c: snat to 192.0.2.1" in left
+    assert "c: masquerade" not in left
     assert "3 notices were lost" in text(Missed(3))
 
 

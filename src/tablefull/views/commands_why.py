@@ -152,17 +152,16 @@ def _told(answer: "Why") -> bool:
 def _watch(looker: "Looker", name: str | None, seconds: float | None, form: str) -> int:
     """Until a signal or the end of ``seconds``; 1 where tracking was turned on meanwhile."""
     import time
-    from threading import Event
 
     from tablefull.live.rule_news import RuleWatch
     from tablefull.views import why_watch
     from tablefull.views.output import emit, say
-    from tablefull.views.signals import caught
+    from tablefull.views.signals import Unread, caught
     from tablefull.views.terminal import Page, wants_colour, width_of
     from tablefull.watch.tracking import TrackingWatch
 
     width, coloured = width_of(sys.stdout), wants_colour(sys.stdout)
-    stop = Event()
+    stop = Unread(sys.stdout)
     with caught(stop.set), RuleWatch(looker.proc) as heard:
         chosen, holes = _chosen(looker, name)
         heard.holes += holes

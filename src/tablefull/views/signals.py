@@ -4,10 +4,12 @@ The trap: a handler that is left behind catches the signals of whatever runs nex
 are put back, however the command ended.
 """
 
+import select
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Self
+from contextlib import contextmanager, suppress
+from threading import Event
+from typing import Self, TextIO
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -21,6 +23,22 @@ def caught(leave: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Unread(Event):
+    """An event that is set by itself when nobody reads ``out`` any more: who seldom writes would learn it late."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__()
+        self._poll = select.poll()
+        with suppress(OSError, ValueError, AttributeError):  # closed, or not of a file at all: there is nothing to ask
+            self._poll.register(out.fileno(), 0)  # POLLERR and POLLHUP are told unasked
+
+    def is_set(self) -> bool:
+        """Whether it was set, or the reader has gone."""
+        if not super().is_set() and self._poll.poll(0):
+            self.set()
+        return super().is_set()
 
 
 class Ending:

@@ -127,7 +127,8 @@ def _proved(page: Page, spaces: Sequence[Space], proofs: "dict[str, list[Proof]]
         for proof in proofs.get(space.key, []):
             style = {True: "bad", False: "good", None: ""}[proof.tracked]
             page.text(f"{proof.told}.", style, lead=f"{name}{proof.family}: ")
-    page.text(_ROUTE, "dim")
+    if any(proof.tracked is not None for found in proofs.values() for proof in found):
+        page.text(_ROUTE, "dim")
 
 
 def _alike(spaces: Sequence[Space], *, asks: bool) -> list[list[Space]]:
@@ -217,11 +218,12 @@ def _known(page: Page, answer: Why) -> None:
 
 def _unseen(page: Page, answer: Why) -> None:
     lines: dict[str, list[str]] = {}
+    shown: dict[tuple[str, str], str] = {}  # one line for what two looks did not see for the same reason
     for hole in answer.holes:
-        lines.setdefault(_hole(hole), [])
+        lines.setdefault(shown.setdefault((hole.what, hole.why), _hole(hole)), [])
     for space in answer.spaces:
         for hole in space.holes:
-            names = lines.setdefault(_hole(hole), [])
+            names = lines.setdefault(shown.setdefault((hole.what, hole.why), _hole(hole)), [])
             if space.key not in names:
                 names.append(space.key)
     if lines:
@@ -232,7 +234,7 @@ def _unseen(page: Page, answer: Why) -> None:
 
 
 def _hole(hole: Hole) -> str:
-    return f"{hole.what}: {hole.why}" + (f"; {hole.remedy}" if hole.remedy else "")
+    return f"{hole.what}: {hole.why}" + (f"; {hole.remedy}" if hole.remedy and hole.remedy not in hole.why else "")
 
 
 def as_json(answer: Why, proofs: "dict[str, list[Proof]] | None" = None) -> str:

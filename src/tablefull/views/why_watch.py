@@ -41,8 +41,8 @@ def line(page: Page, news: News, at_s: float) -> None:
         _reasons(page, news.came if news.after == "yes" else news.went, "" if news.after == "yes" else "gone: ")
     elif isinstance(news, Reasons):
         page.text(f"{news.space}: tracking stays as it is; its reasons changed, {by(news.who)}", indent=0, lead=lead)
-        _reasons(page, news.came, "new: ")
-        _reasons(page, news.went, "gone: ")
+        _reasons(page, news.came, "new: ", news.went)
+        _reasons(page, news.went, "gone: ", news.came)
     elif isinstance(news, Appeared):
         made = f", {by(news.who)}" if news.who else ""
         what = "is gone" if news.gone else f"appeared: tracking is {active(news.space)}{made}"
@@ -51,9 +51,13 @@ def line(page: Page, news: News, at_s: float) -> None:
         page.text(f"{news.count} notices were lost; all is looked at again", indent=0, lead=lead)
 
 
-def _reasons(page: Page, found: Sequence[Hold], lead: str) -> None:
+def _reasons(page: Page, found: Sequence[Hold], lead: str, other: Sequence[Hold] = ()) -> None:
+    """The first rule of each reason that is not also in ``other``, which has those of the same use that stayed."""
+    also = {line for one in other for line in one.shown}
     for one in found:
-        page.text(shortened(one.shown[0] if one.shown else one.what), "evidence", indent=10, lead=lead + "| ")
+        line = next((line for line in one.shown or (one.what,) if line not in also), None)
+        if line is not None:
+            page.text(shortened(line), "evidence", indent=10, lead=lead + "| ")
 
 
 def by(who: Sequence[Who]) -> str:
