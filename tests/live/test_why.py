@@ -93,3 +93,10 @@ def test_a_paste() -> None:
     assert states(found)["IPv4"] == "yes"
     assert {one.owner for one in found.holds} == {"libvirt", ""}
     assert {one.what for one in found.holds} == {"NAT, outward", "tracker module"}
+    assert of_snapshot(read_text(PASTE)).returns is None
+
+
+def test_a_full_table_in_the_log_of_a_kernel_where_modules_decide() -> None:
+    line = "[12.5] nf_conntrack: table full, dropping packet."
+    (found,) = of_snapshot(read_text(f"Linux xen1 3.2.0-54-virtual #82 SMP x86_64 GNU/Linux\n{line}\n")).spaces
+    assert states(found) == {"IPv4": "yes", "IPv6": "unknown"}

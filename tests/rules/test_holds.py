@@ -68,6 +68,16 @@ def test_entries_of_the_family_that_is_tracked_make_no_doubt_of_the_other() -> N
     assert "the table holds 1 entry:" in told["IPv6"]
 
 
+def test_where_modules_decide_a_table_that_was_full_was_tracking() -> None:
+    unseen = {"modules": ["/proc/modules"]}
+    sight = Sight(kernel=OLD, full=True, unseen=unseen)
+    assert [(one.family, one.state, one.basis) for one in verdicts([], sight)] == [
+        ("IPv4", "yes", "unknown"),
+        ("IPv6", "unknown", "unknown"),
+    ]
+    assert states([], Sight(kernel=NOW, full=True, unseen={"IPv4": ["iptables"]}))["IPv4"] == "unknown"
+
+
 def test_an_object_that_no_rule_uses_asks_too() -> None:
     helper = FwObject(origin=HERE, tool="nft", family="inet", table="t", kind="ct helper", name="ftp")
     idle = FwObject(origin=HERE, tool="nft", family="inet", table="t", kind="flowtable", name="f")

@@ -126,3 +126,19 @@ def test_where_no_packet_could_be_sent_none_is_claimed() -> None:
     assert "was made in the namespace" not in page(
         answer(space), **{"this one": [Proof("IPv4", None, "not proved: x")]}
     )
+
+
+def test_on_without_a_reason_says_how_it_is_known() -> None:
+    full = [Verdict("IPv4", "yes", "the kernel printed that its table is full", "unknown"), OFF[1]]
+    assert "IPv4: the kernel printed that its table is full" in page(answer(Space(key="this one", verdicts=full)))
+    both = page(answer(Space(key="Dom0", verdicts=full), Space(key="DomU", verdicts=OFF)))
+    assert "Dom0: the kernel printed that its table is full" in both
+
+
+def test_of_evidence_nothing_is_said_of_a_configuration_that_was_not_read() -> None:
+    text = page(answer(Space(key="Dom0", verdicts=ON), Space(key="DomU", verdicts=OFF), returns=None))
+    assert text.startswith("Connection tracking is ON in 1 of 2 machines and namespaces shown.\n")
+    assert "Nothing was found in its configuration" not in text
+    assert "Not told: the configuration is read on the host itself" in text
+    told = json.loads(as_json(answer(returns=None)))
+    assert (told["returns"], told["configuration_read"]) == ([], False)

@@ -58,13 +58,15 @@ class Space(Struct, kw_only=True):
 
 
 class Why(Struct, kw_only=True):
-    """The whole answer. ``rule``: in one sentence what makes tracking run on this kernel."""
+    """The whole answer. ``rule``: in one sentence what makes tracking run on this kernel. ``returns`` is None where the
+    configuration was not looked at, as in evidence.
+    """
 
     host: str
     kernel: str
     rule: str
     spaces: list[Space] = field(default_factory=list)
-    returns: list[Return] = field(default_factory=list)
+    returns: list[Return] | None = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)
 
 
@@ -258,6 +260,7 @@ def of_snapshot(snapshot: Snapshot) -> Why:
     sentence = is_active_when(kernel)
     answer = Why(host=snapshot.hosts[0].name if snapshot.hosts else "-", kernel=first, rule=sentence.value or "")
     answer.rule = sentence.value or sentence.source
+    answer.returns = None
     answer.holes = list(snapshot.holes)
     for host in snapshot.hosts:
         own = next((fact.release for fact in host.of(KernelRelease)), first)
@@ -267,6 +270,7 @@ def of_snapshot(snapshot: Snapshot) -> Why:
 
 def _of_host(host: HostFacts, kernel: KernelVersion | None) -> Space:
     from tablefull.facts.entry import EntryCount
+    from tablefull.facts.kernel_log import LogLine
     from tablefull.facts.ruleset import FwChain, FwListing
 
     listed = {one.tool for one in host.of(FwListing) if one.standing == "shown"}
@@ -283,5 +287,6 @@ def _of_host(host: HostFacts, kernel: KernelVersion | None) -> Space:
     found = Space(key=host.name, count=max(counts, default=None))
     found.exempt = sum(1 for one in host.of(FwRule) if one.standing == "shown" and _exempts(one))
     found.holds = holds(host, kernel)
-    found.verdicts = verdicts(found.holds, Sight(kernel=kernel, count=found.count, unseen=unseen))
+    full = any(one.kind == "table-full" and not one.quoted for one in host.of(LogLine))
+    found.verdicts = verdicts(found.holds, Sight(kernel=kernel, count=found.count, full=full, unseen=unseen))
     return found

@@ -79,12 +79,13 @@ class Verdict(Struct, frozen=True):
 class Sight(Struct, kw_only=True):
     """What there was to see. ``tracker`` False: this kernel has none loaded. ``unseen``: family → what was not read.
 
-    ``count``: entries here; None where it is not told.
+    ``count``: entries here; None where it is not told. ``full``: the kernel printed that it refused an entry.
     """
 
     kernel: KernelVersion | None
     tracker: bool | None = None
     count: int | None = None
+    full: bool = False
     unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -374,6 +375,9 @@ def decided(verdict: Verdict, tracked: bool | None, found: Collection[Hold] = ()
 
 def _by_module(family: str, sight: Sight) -> Verdict:
     """Up to 4.13 the tracker's module decides, and the list of modules tells, unless it is built in."""
+    if sight.unseen.get("modules") and sight.full and family == IPV4:
+        why = "the kernel printed that its table is full; that IPv4 fills it is inferred: the modules were not shown"
+        return Verdict(family, "yes", why, "unknown")
     if sight.unseen.get("modules"):
         return Verdict(family, "unknown", "the list of loaded modules was not seen", "unknown")
     if sight.count:

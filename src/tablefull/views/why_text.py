@@ -38,7 +38,7 @@ def render(answer: Why, width: int, proofs: "dict[str, list[Proof]] | None" = No
     if len(answer.spaces) == 1:
         _answer(page, answer.spaces[0])
     else:
-        _answers(page, answer.spaces)
+        _answers(page, answer.spaces, evidence=answer.returns is None)
     _proved(page, answer.spaces, proofs or {})
     several = len(answer.spaces) > 1
     for alike in _alike(answer.spaces, asks=True):
@@ -76,7 +76,7 @@ def _answer(page: Page, space: Space) -> None:
     if space.who:
         page.text(f"{space.key}: {space.who}", "dim")
     for verdict in space.verdicts:
-        if verdict.state != "yes":
+        if verdict.state != "yes" or not _asked(space, verdict):
             page.text(verdict.why, lead=f"{verdict.family}: ")
     on = [verdict.family for verdict in space.verdicts if verdict.state == "yes"]
     asking = [one for one in space.holds if one.asks]
@@ -85,10 +85,16 @@ def _answer(page: Page, space: Space) -> None:
         page.text(f"Every {listed(on, 'or')} connection here takes an entry as long as {reasons} there.")
 
 
-def _answers(page: Page, spaces: Sequence[Space]) -> None:
+def _asked(space: Space, verdict: Verdict) -> bool:
+    """Whether a reason shown further down keeps this family on; otherwise the answer says itself how it is known."""
+    return any(one.asks and verdict.family in one.families for one in space.holds)
+
+
+def _answers(page: Page, spaces: Sequence[Space], *, evidence: bool) -> None:
     on = sum(1 for space in spaces if any(verdict.state == "yes" for verdict in space.verdicts))
     unknown = sum(1 for space in spaces if any(verdict.state == "unknown" for verdict in space.verdicts))
-    told = f"Connection tracking is ON in {on} of {len(spaces)} network namespaces"
+    places = "machines and namespaces shown" if evidence else "network namespaces"
+    told = f"Connection tracking is ON in {on} of {len(spaces)} {places}"
     page.text(told + (f", and not known in {unknown}." if unknown else "."), "bad" if on else "good", indent=0)
     wide = min(max((columns(harmless(space.key)) for space in spaces), default=0), 30)
     why: dict[str, list[str]] = {}
@@ -100,7 +106,7 @@ def _answers(page: Page, spaces: Sequence[Space]) -> None:
             lead=lead + " " * (wide - columns(lead) + 2),
         )
         for verdict in space.verdicts:
-            if verdict.state == "unknown":
+            if verdict.state == "unknown" or (verdict.state == "yes" and not _asked(space, verdict)):
                 names = why.setdefault(verdict.why, [])
                 if space.key not in names:
                     names.append(space.key)
@@ -193,8 +199,11 @@ def _cited(origin: Origin) -> str:
     return f"{origin.source}:{origin.line}: {origin.text}" if origin.line else f"{origin.source}: {origin.text}"
 
 
-def _returns(page: Page, found: Sequence[Return]) -> None:
+def _returns(page: Page, found: Sequence[Return] | None) -> None:
     page.title("WHAT WOULD BRING IT BACK ON THIS MACHINE")
+    if found is None:
+        page.text("Not told: the configuration is read on the host itself, by `tablefull why` there.")
+        return
     if not found:
         page.text("Nothing was found in its configuration that loads connection tracking or turns it on.")
     for one in found[:MOST_RETURNS]:
@@ -248,7 +257,8 @@ def as_json(answer: Why, proofs: "dict[str, list[Proof]] | None" = None) -> str:
         "kernel": answer.kernel,
         "rule": answer.rule,
         "namespaces": [_space(space, (proofs or {}).get(space.key, [])) for space in answer.spaces],
-        "returns": [msgspec.to_builtins(one) for one in answer.returns],
+        "returns": [msgspec.to_builtins(one) for one in answer.returns or ()],
+        "configuration_read": answer.returns is not None,
         "unseen": [msgspec.to_builtins(hole) for hole in answer.holes],
     }
     return msgspec.json.format(msgspec.json.encode(told), indent=2).decode() + "\n"
