@@ -69,7 +69,8 @@ def test_as_the_kernel_holds_it(program: Callable[[str], str]) -> None:
         assert (chains["post"].hook, chains["post"].kind) == ("postrouting", "nat")
         assert chains["idle"].hook is None
         assert [one.kind for one in facts if isinstance(one, FwObject)] == ["ct helper"]
-        assert {(one.family, one.table) for one in facts if isinstance(one, FwListing)} == {("ip", "t"), ("inet", "d")}
+        tables = {(one.family, one.table, one.dormant) for one in facts if isinstance(one, FwListing)}
+        assert tables == {("ip", "t", False), ("inet", "d", True)}
         assert len(rules) == listing.count("# handle") - len(chains) - 2 - 1 - 1  # tables, a helper, a set
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tablefull.facts.modules import Module
 from tablefull.facts.origin import Fact, Origin
-from tablefull.facts.ruleset import FwChain, FwObject, FwRule
+from tablefull.facts.ruleset import FwChain, FwListing, FwObject, FwRule
 from tablefull.facts.settings import Setting
 from tablefull.facts.snapshot import HostFacts
 from tablefull.kernel.identity import parse_release
@@ -76,6 +76,16 @@ def test_where_modules_decide_a_table_that_was_full_was_tracking() -> None:
         ("IPv6", "unknown", "unknown"),
     ]
     assert states([], Sight(kernel=NOW, full=True, unseen={"IPv4": ["iptables"]}))["IPv4"] == "unknown"
+
+
+def test_a_rule_in_a_dormant_table_asks_and_cuts_nobody_off() -> None:
+    asleep = FwListing(origin=HERE, tool="nft", family="ip", table="t", dormant=True)
+    rules = [rule("ct state new accept", "nft", "ip", table, "input") for table in ("t", "u")]
+    awake, other = holds(of(asleep, *rules), NOW)
+    assert (awake.what, awake.where) == ("stateful filter", ("nft ip u input",))
+    assert other.what == "stateful filter in a dormant table"
+    assert other.asks
+    assert "nothing is lost" in other.without
 
 
 def test_an_object_that_no_rule_uses_asks_too() -> None:

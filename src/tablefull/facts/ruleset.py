@@ -11,7 +11,7 @@ class FwListing(Fact, frozen=True, kw_only=True):
     """That a table was listed: ``command`` as typed where it was shown, ``tool`` iptables|ip6tables|nft|ebtables.
 
     ``table`` is None where neither the command nor the chains tell which one it was. ``standing`` is ``configured`` for
-    a file.
+    a file. ``dormant``: of nft, its chains hang on no hook until it is woken.
     """
 
     tool: str
@@ -19,6 +19,7 @@ class FwListing(Fact, frozen=True, kw_only=True):
     table: str | None
     command: str | None = None
     with_counters: bool = False
+    dormant: bool = False
     standing: Standing = "shown"
 
 

@@ -71,7 +71,8 @@ def _facts(link: Netlink, lines: dict[tuple[str, str, int], str]) -> Iterator[Fa
             words = (thing.family, thing.table, thing.kind, thing.name)
             origin = Origin(SOURCE, 0, " ".join(word for word in words if word))
             if kind == nftables.GET_TABLE:
-                yield FwListing(origin=origin, tool="nft", family=thing.family, table=thing.table)
+                asleep = thing.kind == "dormant"
+                yield FwListing(origin=origin, tool="nft", family=thing.family, table=thing.table, dormant=asleep)
             elif kind == nftables.GET_CHAIN:
                 yield FwChain(
                     origin=origin,

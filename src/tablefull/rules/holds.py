@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from tablefull.facts.modules import Module
 from tablefull.facts.origin import Basis, Origin, weakest
-from tablefull.facts.ruleset import FwObject, FwRule
+from tablefull.facts.ruleset import FwListing, FwObject, FwRule
 from tablefull.facts.settings import Setting
 from tablefull.facts.snapshot import HostFacts
 from tablefull.kernel import changes
@@ -39,6 +39,8 @@ State = Literal["yes", "no", "unknown"]
 EXAMPLES = 3
 _IDLE_WHERE = " in a chain that nothing jumps to"
 _IDLE_WITHOUT = "nothing is lost while nothing jumps there: no packet meets these rules, and they turn tracking on"
+_ASLEEP_WHERE = " in a dormant table"
+_ASLEEP_WITHOUT = "nothing is lost while the table is dormant: no packet meets these rules, and they turn tracking on"
 _COUNTS = re.compile(r"\[\d+:\d+\] ")  # of iptables-save -c
 # L3 trackers up to 4.18: being loaded is tracking, up to 4.13. ip_conntrack is the whole of the old stack.
 _TRACKERS = {"ip_conntrack": IPV4, "nf_conntrack_ipv4": IPV4, "nf_conntrack_ipv6": IPV6}
@@ -110,9 +112,11 @@ def holds(
     """
     groups: dict[tuple[str, tuple[str, ...], str], _Group] = {}
     idle = {id(one) for one in unreached(host)}
+    asleep = {(one.tool, one.family, one.table) for one in host.of(FwListing) if one.dormant}
     for one in host.of(FwRule):
         if one.standing == "shown":
-            _rule(one, kernel, groups, idle=id(one) in idle)
+            dormant = (one.tool, one.family, one.table) in asleep
+            _rule(one, kernel, groups, idle=id(one) in idle, dormant=dormant)
     for thing in host.of(FwObject):
         if thing.standing == "shown":
             _object(thing, kernel, groups)
@@ -127,9 +131,14 @@ def holds(
 
 
 def _rule(
-    one: FwRule, kernel: KernelVersion | None, groups: dict[tuple[str, tuple[str, ...], str], _Group], *, idle: bool
+    one: FwRule,
+    kernel: KernelVersion | None,
+    groups: dict[tuple[str, tuple[str, ...], str], _Group],
+    *,
+    idle: bool,
+    dormant: bool,
 ) -> None:
-    """``idle``: it stands in a chain that nothing jumps to, and asks all the same."""
+    """``idle``: it stands in a chain that nothing jumps to, ``dormant``: in a table that sleeps; both ask."""
     asked = kernel_modules.requests_tracking(one.text, one.tool, kernel)
     families = families_asked(one.family, one.text, kernel) if asked.value else ()
     if not families:
@@ -137,7 +146,11 @@ def _rule(
     words = dict.fromkeys(word.removesuffix(" set") for word in asked.by)
     uses = sorted((use_of(word) for word in words), key=lambda use: -use.weight)
     table = one.table or "?"
-    use = Use(f"{uses[0].role}{_IDLE_WHERE}", _IDLE_WITHOUT, 1) if idle else uses[0]
+    use = uses[0]
+    if dormant:
+        use = Use(f"{use.role}{_ASLEEP_WHERE}", _ASLEEP_WITHOUT, 1)
+    elif idle:
+        use = Use(f"{use.role}{_IDLE_WHERE}", _IDLE_WITHOUT, 1)
     group = _group(groups, use, families, owner_of(one.table, one.chain, one.origin.text))
     group.by.update(words)
     family = "" if one.tool != "nft" else f"{one.family} "
