@@ -83,3 +83,9 @@ def test_time_is_linear():
     for tail in (";\n", "chain a\n", "{", "{\n", '"', "; ", "drop\n", "tcp dport { ", "chain b {\n", "\ndrop"):
         begin = "table ip a {\n chain b {\n"
         assert_linear(read, begin + tail * ((999_000 - len(begin)) // len(tail)))
+
+
+def test_a_dormant_table_is_called_so():
+    text = 'table ip t {\n\tflags dormant\n\tchain c {\n\t\tct state new accept\n\t}\n}\ntable ip u {\n\tcomment "flags dormant"\n}\n'
+    listings = [fact for fact in facts(read, text) if isinstance(fact, FwListing)]
+    assert [(one.table, one.dormant) for one in listings] == [("t", True), ("u", False)]

@@ -85,6 +85,7 @@ class _Table:
         self.name = name
         self.facts: list[Fact] = []
         self.counted = False
+        self.dormant = False
 
 
 class _Chain:
@@ -240,6 +241,8 @@ class _Reader:
         chain, line = self.chain, self.begun
         text, top = " ".join("".join(self.parts).split()), "".join(self.top)
         self._reset()
+        if self.level == 1 and self.tables and text.startswith("flags ") and "dormant" in text:
+            self.tables[-1].dormant = True
         if chain is None or line is None or not text:
             return
         base, policy = _BASE.match(text), _POLICY.match(text)
@@ -305,6 +308,7 @@ class _Reader:
                     table=table.name,
                     command=self.context.command,
                     with_counters=table.counted,
+                    dormant=table.dormant,
                     standing=self.standing,
                 )
             )
