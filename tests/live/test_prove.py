@@ -127,3 +127,13 @@ def test_killed_with_its_links_up_it_leaves_nothing(space: TableSpace) -> None:
     deadline = time.monotonic() + 30  # a namespace is taken apart by the kernel's own worker, after the process
     while "tfw" in space.run("ip", "-o", "link"):
         assert time.monotonic() < deadline, "the link is left"
+
+
+def test_who_may_not_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> object:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("tablefull.live.prove._Pair", refused)
+    for proof in prove(Proc(), None):
+        assert proof.tracked is None
+        assert "CAP_NET_ADMIN" in proof.told

@@ -69,6 +69,8 @@ def prove(proc: Proc, path: str | None, zoned: bool = False, exempt: Collection[
             return [_one(pair, family, path, zoned, family in exempt, asks) for family in (IPV4, IPV6)]
     except (TablefullError, OSError) as error:
         why = str(error) if isinstance(error, TablefullError) else (error.strerror or str(error)).lower()
+        if isinstance(error, PermissionError):
+            why = "making a pair of links needs root (CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_NET_RAW)"
         return [Proof(family, None, f"not proved: {why}") for family in (IPV4, IPV6)]
 
 

@@ -261,7 +261,7 @@ def composition_title(reading: Reading | None, made: Made | None, shown: Reading
     if reading.sampled and reading.total is not None:
         text = f"by {made.dimension}: {reading.read:,} of {reading.total:,} sampled, 95 % intervals"
     else:
-        text = f"by {made.dimension}: all {reading.read:,} entries"
+        text = f"by {made.dimension}: {'the one entry' if reading.read == 1 else f'all {reading.read:,} entries'}"
     return text + (f", {age_s:.0f} s old" if age_s is not None and age_s >= 15 else "")
 
 
