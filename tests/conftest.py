@@ -50,6 +50,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Other machines boot first: they take longest, and what they wait for is nobody else's."""
+    items.sort(key=lambda item: item.get_closest_marker("vm") is None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, with the reason; in CI a missing root is a failure instead."""
     if item.get_closest_marker("realkernel"):
