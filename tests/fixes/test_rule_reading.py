@@ -117,3 +117,37 @@ def test_interfaces(tool: str, text: str, by_lo: bool | None, unknown: bool | No
     reader = of_nft if tool == "nft" else of_iptables
     assert reader(text, Packet("ip", "tcp", dport=80, iif="lo"), NEW).match is by_lo
     assert reader(text, Packet("ip", "tcp", dport=80), NEW).match is unknown
+
+
+SYN = Packet("ip", "tcp", 50000, 443, syn=True)
+LATER = Packet("ip", "tcp", 50000, 443, syn=False)
+
+
+@pytest.mark.parametrize(
+    ("tool", "text", "of_syn", "of_later"),
+    [
+        ("iptables", "-A INPUT -p tcp --syn -j ACCEPT", True, False),
+        ("iptables", "-A INPUT -p tcp -m tcp ! --syn -j ACCEPT", False, True),
+        ("iptables", "-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ACCEPT", True, False),
+        ("iptables", "-A INPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -j ACCEPT", False, True),
+        ("iptables", "-A INPUT -p tcp -m tcp --tcp-flags ACK ACK -m tcp --dport 443 -j ACCEPT", False, True),
+        ("iptables", "-A INPUT -p tcp -m tcp --tcp-flags ALL NONE -j ACCEPT", False, False),
+        ("iptables", "-A INPUT -p tcp -m tcp --tcp-flags PSH PSH -j ACCEPT", False, None),
+        ("iptables", "-A INPUT -p tcp -m tcp --tcp-flags SYN,ODD SYN -j ACCEPT", None, None),
+        ("nft", "tcp flags syn / fin,syn,rst,ack tcp dport 443 accept", True, False),
+        ("nft", "tcp flags != syn / fin,syn,rst,ack accept", False, True),
+        ("nft", "tcp flags & (fin | syn | rst | ack) == syn accept", True, False),
+        ("nft", "tcp flags & (fin|syn|rst|ack) != syn tcp dport 443 accept", False, True),
+        ("nft", "tcp flags & syn == syn accept", True, False),
+        ("nft", "tcp flags syn accept", True, False),
+        ("nft", "tcp flags syn,ack accept", True, True),
+        ("nft", "tcp flags { syn, ack } accept", None, None),
+        ("nft", "tcp flags syn / fin,syn,rst,ack tcp dport 80 accept", False, False),
+    ],
+)
+def test_flags(tool: str, text: str, of_syn: bool | None, of_later: bool | None) -> None:
+    reader = of_nft if tool == "nft" else of_iptables
+    assert reader(text, SYN, NEW) == Reading(of_syn, "accept")
+    assert reader(text, LATER, NEW) == Reading(of_later, "accept")
+    if of_syn is not of_later:
+        assert reader(text, WEB, NEW).match is None

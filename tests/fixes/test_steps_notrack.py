@@ -142,3 +142,14 @@ def test_a_host_forwards_where_it_routes_or_its_bridges_are_seen(tmp_path) -> No
 def test_marks_and_counts_by_connection(tmp_path, rule: str, needed: bool) -> None:
     one = host(tmp_path, "rhel-6", rules={"ip filter": f"{FILTER}[0:0] {rule}\n"})
     assert bool(needs(one, (("tcp", "22"),), "served")) == needed
+
+
+def test_what_drops_untracked_packets_before_routing_is_named(tmp_path) -> None:
+    """Measured in a namespace: such a chain ended the session and let no new one in."""
+    ruleset = (
+        "table inet early {\n\tchain pre {\n\t\ttype filter hook prerouting priority mangle; policy accept;\n"
+        "\t\tct state invalid,untracked drop\n\t}\n}\n"
+    )
+    refusal = notrack(host(tmp_path, "debian-12", nft=ruleset), Options(ports=("tcp/22",)))
+    assert not refusal.steps
+    assert "nft inet early pre: 'ct state invalid,untracked drop'" in refusal.refused

@@ -3,7 +3,7 @@ from live_trees import NAT, host
 
 from tablefull.errors import UsageError
 from tablefull.fixes.act import Commanded, SetValue
-from tablefull.fixes.live_host import Options
+from tablefull.fixes.live_host import Options, Sample
 from tablefull.fixes.steps_synproxy import synproxy
 
 WEB = Options(ports=("tcp/80",))
@@ -60,3 +60,33 @@ def test_words_that_make_no_sense(tmp_path) -> None:
     ):
         with pytest.raises(UsageError):
             synproxy(one, wrong)
+
+
+@pytest.mark.parametrize(
+    ("chain", "wanted"),
+    [
+        ("type filter hook output priority filter; policy drop;\n\t\tct state established,related accept", "SYN/ACK"),
+        ("type filter hook output priority filter; policy accept;\n\t\tct state invalid drop", "SYN/ACK"),
+        ("type filter hook prerouting priority mangle; policy accept;\n\t\tct state invalid drop", "client's ACK"),
+        ("type filter hook prerouting priority mangle; policy accept;\n\t\tct state untracked drop", "client's SYN"),
+        ("type filter hook input priority filter; policy accept;\n\t\tct state invalid drop", ""),
+    ],
+)
+def test_rules_that_the_handshake_would_not_pass(tmp_path, chain: str, wanted: str) -> None:
+    """Each measured in a namespace, with the proxy in place: nobody could connect any more, but for the last one."""
+    ruleset = f"table inet own {{\n\tchain one {{\n\t\t{chain}\n\t}}\n}}\n"
+    plan = synproxy(host(tmp_path, "debian-12", nft=ruleset), WEB)
+    assert bool(plan.steps) is not bool(wanted)
+    assert not wanted or (wanted in plan.refused and "nft inet own one" in plan.refused)
+    assert synproxy(host(tmp_path, "debian-12", nft=ruleset), Options(ports=WEB.ports, i_know=True)).steps
+
+
+def test_an_open_connection_that_has_no_entry_is_not_cut(tmp_path) -> None:
+    """Measured in a namespace without rules: the segments of one that was open before were dropped from then on."""
+    rows = "  sl  local_address rem_address   st\n   0: 0100000A:0050 4D01090A:D431 01 00000000:00000000\n"
+    files = {"proc/net/tcp": rows}
+    none = host(tmp_path / "none", "debian-12", files=files, sample=Sample((), 0, 65536, True, "ctnetlink"))
+    assert "(10.9.1.77) have no entry" in synproxy(none, WEB).refused
+    some = host(tmp_path / "some", "debian-12", files=files, sample=Sample((), 9, 65536, True, "ctnetlink"))
+    assert synproxy(some, WEB).steps
+    assert synproxy(none, Options(ports=WEB.ports, i_know=True)).steps

@@ -6,7 +6,7 @@ import pytest
 
 from tablefull.facts.origin import Origin
 from tablefull.facts.ruleset import FwChain, FwRule
-from tablefull.fixes.rule_reading import NEW, UNTRACKED, Packet
+from tablefull.fixes.rule_reading import INVALID, NEW, UNTRACKED, Packet
 from tablefull.fixes.verdicts import Walker, cut_off, hook_of, stopped
 
 SSH = Packet("ip", "tcp", dport=22)
@@ -188,3 +188,27 @@ def test_what_is_open_on_one_interface_is_shut_on_loopback() -> None:
     lo = rule("-A INPUT -i lo -j ACCEPT")
     assert stopped(Walker([lo, *opened], BASE), "input", usual, over_lo) is None
     assert stopped(Walker(opened[1:], BASE), "input", usual, over_lo) is None  # nobody was served before either
+
+
+def test_a_port_that_is_open_to_the_syn_alone_lives_by_the_state_of_the_rest() -> None:
+    """Measured in a namespace: a session on such a port ends with the first untracked segment after the SYN."""
+    first = Packet("ip", "tcp", 50000, 22, syn=True)
+    rules = [
+        rule("-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
+        rule("-A INPUT -p tcp -m tcp --dport 22 --tcp-flags FIN,SYN,RST,ACK SYN -j ACCEPT"),
+    ]
+    shut = [chain("INPUT", "DROP")]
+    assert cut_off(Walker(rules, shut), "input", first, begins=True) is rules[1]
+    opened = [rules[0], rule("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT")]
+    assert cut_off(Walker(opened, shut), "input", first, begins=True) is None
+    from_inside = [rules[0], rule("-A INPUT -s 10.0.0.0/8 -j ACCEPT")]
+    assert cut_off(Walker(from_inside, shut), "input", first, begins=True) is None
+    assert cut_off(Walker(rules, BASE), "input", first, begins=True) is None  # the policy lets all in
+
+
+def test_a_drop_of_what_is_invalid_meets_an_answer_without_an_entry() -> None:
+    answer = Packet("ip", "tcp", 22, 50000)
+    drop = rule("-A OUTPUT -m conntrack --ctstate INVALID -j DROP")
+    walker = Walker([drop], BASE)
+    assert cut_off(walker, "output", answer, begins=False, state=INVALID) is drop
+    assert cut_off(walker, "output", answer, begins=False) is None

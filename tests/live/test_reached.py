@@ -18,6 +18,8 @@ TCP = """\
 def test_open_sessions_of_port_22() -> None:
     assert sessions(TCP) == ["10.9.1.77"]
     assert sessions("") == []
+    assert sessions(TCP, 80) == ["10.9.1.2"]
+    assert sessions(TCP, 443) == []
 
 
 @pytest.mark.parametrize(

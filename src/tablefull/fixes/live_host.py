@@ -292,7 +292,11 @@ class LiveHost:
     @cached_property
     def sessions(self) -> frozenset[str]:
         """Addresses that have an open connection to port 22 here: whoever types this may be one of them."""
-        return frozenset(one for name in ("tcp", "tcp6") for one in reached.sessions(self._net(name)))
+        return self.peers(reached.SSH)
+
+    def peers(self, port: int) -> frozenset[str]:
+        """Addresses that have an open connection to this TCP port here."""
+        return frozenset(one for name in ("tcp", "tcp6") for one in reached.sessions(self._net(name), port))
 
     @cached_property
     def route_mtu(self) -> int | None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from tablefull.facts.ruleset import FwRule
 
-UNTRACKED, NEW, ESTABLISHED = "UNTRACKED", "NEW", "ESTABLISHED"
+UNTRACKED, NEW, ESTABLISHED, INVALID = "UNTRACKED", "NEW", "ESTABLISHED", "INVALID"
 _NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "47": "gre", "50": "esp", "51": "ah", "132": "sctp", "33": "dccp"}
 _PORTS = {
     "ssh": 22, "domain": 53, "http": 80, "https": 443, "ntp": 123, "smtp": 25, "imap": 143, "imaps": 993, "snmp": 161,
@@ -24,13 +24,23 @@ NAT_TARGETS = frozenset(("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "BA
 NAT_WORDS = frozenset(("dnat", "snat", "masquerade", "redirect"))
 
 
+_FLAGS = frozenset(("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECN", "ECE", "CWR"))
+# ``tcp flags`` of nft, as 1.0.1 and later print a mask, as earlier ones do, and without one.
+_NFT_FLAGS = re.compile(
+    r"tcp flags (?:(?P<not>!= )?(?P<set>[a-z]+(?: [,|] [a-z]+)*) / (?P<of>[a-z]+(?: [,|] [a-z]+)*)"
+    r"|& \(? ?(?P<mask>[a-z]+(?: ?[,|] ?[a-z]+)*) ?\)? (?P<op>==|!=) (?P<is>[a-z]+(?: ?[,|] ?[a-z]+)*)"
+    r"|(?P<any>[a-z]+(?: [,|] [a-z]+)*))(?= |$)"
+)
 _INTERFACE = re.compile(r"[\w.@-]{1,15}[*+]?", re.ASCII)
 # Statements of nft that decide nothing, and the words of their arguments.
 _SILENT = frozenset("comment log prefix level group flags all  ;".split())
 
 
 class Packet(Struct, frozen=True):
-    """``protocol`` None: any; a port None: any; an interface None: not known. ``family`` is ip or ip6."""
+    """``protocol`` None: any; a port None: any; an interface None: not known. ``family`` is ip or ip6.
+
+    ``syn`` True: the first segment of a connection, the bare SYN; False: a later one, with ACK; None: not known.
+    """
 
     family: str
     protocol: str | None = None
@@ -38,6 +48,7 @@ class Packet(Struct, frozen=True):
     dport: int | None = None
     iif: str | None = None
     oif: str | None = None
+    syn: bool | None = None
 
 
 class Reading(Struct, frozen=True):
@@ -77,6 +88,21 @@ def _in_ports(wanted: int | None, texts: Sequence[str]) -> bool | None:
         elif first <= wanted <= last:
             return True
     return None if unknown else False
+
+
+def _has_flags(syn: bool | None, mask: set[str], wanted: set[str]) -> bool | None:
+    """Whether of the flags in ``mask`` these are set; None where that is not known, or a word is none of them."""
+    if syn is None or not mask | wanted <= _FLAGS:
+        return None
+    bits = {"SYN"} if syn else {"ACK"}
+    found = bits & mask == wanted
+    pushed = found if syn else (bits | {"PSH"}) & mask == wanted
+    return found if found == pushed else None
+
+
+def _flag_names(text: str) -> set[str]:
+    names = {name for name in re.split(r"[,|()\s]+", text.upper()) if name}
+    return (names - {"ALL", "NONE"}) | (_FLAGS if "ALL" in names else set())
 
 
 def _is_interface(wanted: str | None, names: Sequence[str]) -> bool | None:
@@ -127,6 +153,8 @@ def of_iptables(text: str, packet: Packet, state: str) -> Reading:
             return Reading(match, verdict or goes, "" if verdict else value)
         if not word.startswith("-"):
             continue
+        if word == "--tcp-flags":
+            value, at = " ".join(words[at : at + 2]), at + 1
         found, takes = _option(word, value, packet, state)
         match = _both(match, found if word in _NEUTRAL else _turned(found, negated))
         negated = False
@@ -151,6 +179,11 @@ def _option(word: str, value: str, packet: Packet, state: str) -> tuple[bool | N
     elif word in ("-i", "--in-interface", "-o", "--out-interface"):
         through = packet.iif if word in ("-i", "--in-interface") else packet.oif
         found = _is_interface(through, (value,))
+    elif word == "--syn":
+        return packet.syn, False
+    elif word == "--tcp-flags":
+        mask, _, wanted = value.partition(" ")
+        found = _has_flags(packet.syn, _flag_names(mask), _flag_names(wanted))
     elif word in ("-s", "-d", "--source", "--destination") and _is_loopback(value):
         found = False
     elif word in ("--state", "--ctstate"):
@@ -212,6 +245,8 @@ def _matched(words: Sequence[str], at: int, packet: Packet, state: str) -> tuple
     if (word, following) == ("ct", "state"):
         elements, at = _braced(words, at + 2 + negated)
         return None if "&" in elements else _turned(state.lower() in elements, negated), at
+    if (word, following) == ("tcp", "flags"):
+        return _by_flags(words, at, packet)
     if word in ("tcp", "udp", "sctp", "dccp", "th") and following in ("dport", "sport"):
         elements, at = _braced(words, at + 2 + negated)
         port = packet.dport if following == "dport" else packet.sport
@@ -238,6 +273,25 @@ def _matched(words: Sequence[str], at: int, packet: Packet, state: str) -> tuple
         elements, after = _braced(words, at + 2 + negated)
         return (negated if all(map(_is_loopback, elements)) else None), after
     return None, at + 1
+
+
+def _by_flags(words: Sequence[str], at: int, packet: Packet) -> tuple[bool | None, int]:
+    """``tcp flags syn / fin,syn,rst,ack``; a list without a mask asks for any of them."""
+    said = _NFT_FLAGS.match(" ".join(words[at:]))
+    if said is None:
+        return None, at + 2
+    after = at + len(said[0].split())
+    if said["any"]:
+        names = _flag_names(said["any"])
+        known = names <= _FLAGS and packet.syn is not None
+        found = ("SYN" if packet.syn else "ACK") in names if known else None
+        found = None if found is False and "PSH" in names else found
+    else:
+        mask, wanted = (said["of"], said["set"]) if said["of"] else (said["mask"], said["is"])
+        found = _has_flags(packet.syn, _flag_names(mask), _flag_names(wanted))
+    return _both(
+        _is_protocol(packet.protocol, ("tcp",)), _turned(found, bool(said["not"]) or said["op"] == "!=")
+    ), after
 
 
 def _by_map(elements: Sequence[str], match: bool | None, state: str) -> Reading:

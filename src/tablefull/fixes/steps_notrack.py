@@ -131,16 +131,22 @@ def _packets(service: Service, family: str) -> tuple[Packet, Packet]:
     if not port:
         return Packet(family, protocol), Packet(family, protocol)
     number = int(port)
-    return Packet(family, protocol, CLIENT_PORT, number), Packet(family, protocol, number, CLIENT_PORT)
+    first = True if protocol == "tcp" else None
+    return Packet(family, protocol, CLIENT_PORT, number, syn=first), Packet(family, protocol, number, CLIENT_PORT)
 
 
 # Where requests and answers of each way pass: hook → (request, answer). Whose first packet may be translated: hooks.
 _PASSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "served": (("input",), ("output",)),
-    "passed": (("input", "forward"), ("output", "forward")),
-    "both": (("input", "forward", "output"), ("output", "forward", "input")),
-    "bridged": (("forward",), ("forward",)),
-}
+    "served": (("prerouting", "input"), ("output", "postrouting")),
+    "passed": (
+        ("prerouting", "input", "forward", "postrouting"), ("prerouting", "output", "forward", "postrouting")
+    ),
+    "both": (
+        ("prerouting", "input", "forward", "output", "postrouting"),
+        ("prerouting", "output", "forward", "input", "postrouting"),
+    ),
+    "bridged": (("prerouting", "forward", "postrouting"), ("prerouting", "forward", "postrouting")),
+}  # fmt: skip
 _TRANSLATED = {
     "served": ("prerouting",),
     "passed": ("prerouting", "postrouting"),

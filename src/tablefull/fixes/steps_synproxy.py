@@ -14,11 +14,11 @@ from tablefull.fixes.act import Command, HostPlan, SetValue, Step
 from tablefull.fixes.firewall_plans import PROXY_TABLE, has_synproxy, synproxy_chains, synproxy_rules
 from tablefull.fixes.live_host import LiveHost, Options
 from tablefull.fixes.rule_acts import CannotRule
-from tablefull.fixes.rule_reading import Packet
+from tablefull.fixes.rule_reading import INVALID, UNTRACKED, Packet
 from tablefull.fixes.set_acts import CannotSet, refused, set_value
 from tablefull.fixes.steps_limits import values_step
 from tablefull.fixes.steps_notrack import CLIENT_PORT, quoted, services
-from tablefull.fixes.verdicts import Walker, stopped
+from tablefull.fixes.verdicts import Walker, cut_off, stopped
 from tablefull.kernel import identity
 
 FIX = "synproxy-or-syncookies"
@@ -46,7 +46,10 @@ def synproxy(host: LiveHost, options: Options) -> HostPlan:
     if translated is not None and not options.i_know:
         why = f"the SYN would pass this translation untracked, and so untranslated: {quoted(translated)} (--i-know)"
         return refused(host, FIX, title, why)
-    shut = None if forward else _by_loopback(host, ports)
+    if host.unseen_rules and not options.i_know:
+        why = f"whether a rule drops what the proxy sends cannot be told: {'; '.join(host.unseen_rules[:3])} (--i-know)"
+        return refused(host, FIX, title, why)
+    shut = _by_state(host, ports) or ("" if forward else _by_loopback(host, ports) or _without_entry(host, ports))
     if shut and not options.i_know:
         return refused(host, FIX, title, shut)
     if rule_acts.spelling_or_none(host) == "nft" and identity.at_least(host.kernel, 5, 3) is False:
@@ -96,6 +99,44 @@ def synproxy(host: LiveHost, options: Options) -> HostPlan:
         fix=FIX, host=host.name, netns=host.netns, title=title, steps=tuple(steps),
         told=rule_acts.leftovers(host, acts), needs=("CAP_NET_ADMIN",),
     )  # fmt: skip
+
+
+def _by_state(host: LiveHost, ports: list[str]) -> str:
+    """Why the handshake would not come about: the SYN is untracked, the proxy's SYN/ACK and the client's ACK INVALID.
+
+    The SYN/ACK takes the entry of the SYN [synproxy_send_client_synack], and that one has none; a lone ACK makes none
+    where tcp_loose is 0.
+    """
+    walker = Walker(host.rules, host.chains)
+    for port in ports:
+        for family in ("ip", "ip6"):
+            first = Packet(family, "tcp", CLIENT_PORT, int(port))
+            answer = Packet(family, "tcp", int(port), CLIENT_PORT)
+            later = msgspec.structs.replace(first, syn=False)
+            for what, hook, packet, state in (
+                ("the client's SYN, untracked then,", "prerouting", first, UNTRACKED),
+                ("the client's ACK, INVALID then,", "prerouting", later, INVALID),
+                ("the proxy's SYN/ACK, which is INVALID,", "output", answer, INVALID),
+                ("the proxy's SYN/ACK, which is INVALID,", "postrouting", answer, INVALID),
+            ):
+                rule = cut_off(walker, hook, packet, begins=packet is first, state=state)
+                if rule is not None:
+                    return f"nobody could open tcp/{port}: {what} would not pass: {quoted(rule)} (--i-know)"
+    return ""
+
+
+def _without_entry(host: LiveHost, ports: list[str]) -> str:
+    """Which open connection the proxy would cut: one that has no entry, as where nothing is tracked yet."""
+    for port in ports:
+        peers = host.peers(int(port))
+        if not peers or (host.sample is not None and host.sample.total):
+            continue
+        named = ", ".join(sorted(peers)[:3])
+        return (
+            f"nothing is tracked here now, so the connections to tcp/{port} that are open ({named}) have no entry: the "
+            "proxy would cut them, and whoever types this may be one of them (--i-know)"
+        )
+    return ""
 
 
 def _by_loopback(host: LiveHost, ports: list[str]) -> str:

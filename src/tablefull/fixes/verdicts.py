@@ -2,12 +2,13 @@
 
 The trap: an untracked packet is neither NEW nor ESTABLISHED, and not INVALID either. A service whose port is opened by
 ``state NEW``, or whose answers pass by ``ESTABLISHED`` alone, is cut off by the rule that exempts it, and nothing in
-the rule shows it. What a match says about an address or an interface is not known: it may match, and may not.
+the rule shows it; nor does a rule for the SYN alone show that the segments after it live by their state. What a match
+says about an address or an interface is not known: it may match, and may not.
 """
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tablefull.facts.ruleset import FwChain, FwRule
 from tablefull.fixes.rule_reading import ESTABLISHED, NEW, UNTRACKED, Packet, read
@@ -124,30 +125,37 @@ def _nat(chain: FwChain) -> bool:
     return chain.kind == "nat" if chain.tool == "nft" else chain.table == "nat"
 
 
-def cut_off(walker: Walker, hook: str, packet: Packet, *, begins: bool) -> FwRule | None:
-    """The rule by which this packet, untracked, may be dropped where it is not now: the one whose state lets it
-    through, else the one that drops it. None where there is none.
+def cut_off(walker: Walker, hook: str, packet: Packet, *, begins: bool, state: str = UNTRACKED) -> FwRule | None:
+    """The rule by which this packet, untracked (or in ``state``), may be dropped where it is not now: the one whose
+    state lets it through, else the one that drops it. None where there is none.
 
-    ``begins``: it may be the first of a connection. What lets that one in, lets in all that look like it.
+    ``begins``: it may be the first of a connection. What lets that one in, lets in all that look like it; where it is
+    told from those that follow (``syn``), what lets in it alone is found too.
     """
     for chain in walker.base(hook, packet.family):
-        bare = walker.walk(chain, packet, UNTRACKED)
-        now = walker.walk(chain, packet, NEW if begins else ESTABLISHED)
-        # A drop that only the untracked packet meets; else the end of the chain, where an accept is lost on the way.
-        drops = {id(met.rule) for met in now if met.verdict == "drop"}
-        new = [number for number, met in enumerate(bare) if met.verdict == "drop" and id(met.rule) not in drops]
-        accepts = {id(met.rule) for met in bare if met.verdict == "accept"}
-        lost = [met.rule for met in now if met.verdict == "accept" and met.rule and id(met.rule) not in accepts]
-        if not new and not (lost and bare[-1].verdict == "drop"):
-            continue
-        until = new[0] if new else len(bare)
-        before = [met.rule for met in bare[:until] if met.verdict == "accept" and met.rule is not None]
-        if not begins and any(_meant(rule, packet) for rule in before):
-            continue
-        found = lost[0] if lost else bare[until].rule
+        bare = walker.walk(chain, packet, state)
+        found = _lost(bare, walker.walk(chain, packet, NEW if begins else ESTABLISHED), packet, begins)
+        if found is None and begins and packet.syn:
+            found = _lost(walker.walk(chain, structs.replace(packet, syn=False), state), bare, packet, begins)
         if found is not None:
             return found
     return None
+
+
+def _lost(bare: Sequence[Met], now: Sequence[Met], packet: Packet, begins: bool) -> FwRule | None:
+    """The rule that makes what is met ``bare`` worse than what is met ``now``."""
+    # A drop that only the bare packet meets; else the end of the chain, where an accept is lost on the way.
+    drops = {id(met.rule) for met in now if met.verdict == "drop"}
+    new = [number for number, met in enumerate(bare) if met.verdict == "drop" and id(met.rule) not in drops]
+    accepts = {id(met.rule) for met in bare if met.verdict == "accept"}
+    lost = [met.rule for met in now if met.verdict == "accept" and met.rule and id(met.rule) not in accepts]
+    if not new and not (lost and bare[-1].verdict == "drop"):
+        return None
+    until = new[0] if new else len(bare)
+    before = [met.rule for met in bare[:until] if met.verdict == "accept" and met.rule is not None]
+    if not begins and any(_meant(rule, packet) for rule in before):
+        return None
+    return lost[0] if lost else bare[until].rule
 
 
 def stopped(walker: Walker, hook: str, usual: Packet, this: Packet) -> FwChain | FwRule | None:

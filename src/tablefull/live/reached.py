@@ -13,15 +13,15 @@ import sys
 
 _SIOCGIFMTU = 0x8921  # include/uapi/linux/sockios.h
 _ESTABLISHED = "01"  # include/net/tcp_states.h
-_SSH = "0016"
+SSH = 22
 
 
-def sessions(table: str) -> list[str]:
-    """Addresses with an open connection to port 22, of a listing as ``/proc/net/tcp`` or ``tcp6`` prints it."""
+def sessions(table: str, port: int = SSH) -> list[str]:
+    """Addresses with an open connection to this port here, of a listing as ``/proc/net/tcp`` or ``tcp6`` prints it."""
     found = []
     for line in table.splitlines()[1:]:
         words = line.split()
-        if len(words) > 3 and words[3] == _ESTABLISHED and words[1].endswith(f":{_SSH}"):
+        if len(words) > 3 and words[3] == _ESTABLISHED and words[1].endswith(f":{port:04X}"):
             peer = address(words[2].partition(":")[0])
             if peer is not None:
                 found.append(peer)
