@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from fix_plans import EVIL, PLAN, hostile
 
-from tablefull.fixes.act import HostPlan, OwnFile, SetValue
-from tablefull.views import fix_script
+from tablefull.fixes.act import Command, Commanded, HostPlan, OwnFile, SetValue
+from tablefull.views import fix_script, fix_text
 
 SHELLS = [one for one in ("dash", "bash", "busybox") if shutil.which(one)]
 
@@ -144,3 +144,45 @@ def test_a_page_for_a_ticket() -> None:
     evil = fix_script.markdown([hostile()])
     assert "\x1b" not in evil
     assert "<b>" not in re.sub(r"```.*?```", "", evil, flags=re.DOTALL)
+
+
+def _typed(page: str) -> str:
+    """What a person copies from a page: the first block of commands."""
+    return page.partition("```sh\n")[2].partition("\n```")[0]
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_what_is_copied_from_a_page_overwrites_nobodys_file(name: str, tmp_path: Path) -> None:
+    """The page has none of the script's own functions: what guards a file must not need them."""
+    file = tmp_path / "made/file"
+    typed = _typed(fix_script.markdown([with_acts(OwnFile(str(file), "a\n\nb'\n", mode=0o600))]))
+    for wanted in ("a\n\nb'\n", "mine\n"):
+        done = subprocess.run(shell_words(name), input=typed, text=True, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert file.read_text() == wanted or wanted == "mine\n"
+        file.write_text("mine\n")
+    assert file.read_text() == "mine\n"
+    assert "somebody made it meanwhile" in done.stdout
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_what_is_copied_from_a_page_says_that_it_is_so_already(name: str, tmp_path: Path) -> None:
+    act = Commanded("a rule", do=(Command(("touch", str(tmp_path / "x"))),), undo=(), done=Command(("true",)))
+    step = msgspec.structs.replace(PLAN.steps[0], acts=(act,), verify=())
+    typed = _typed(fix_script.markdown([msgspec.structs.replace(PLAN, steps=(step,), told=())]))
+    done = subprocess.run(shell_words(name), input=typed, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a rule: is so already\n", "")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("netns", "words"),
+    [("web 1", "ip netns exec 'web 1'"), ("7", "nsenter --net=/proc/7/ns/net --"), (None, "")],
+)
+def test_what_shows_that_it_worked_looks_into_the_namespace(netns: str | None, words: str) -> None:
+    step = msgspec.structs.replace(PLAN.steps[0], scope="netns", verify=(Command(("cat", "/proc/sys/a")),))
+    plan = msgspec.structs.replace(PLAN, netns=netns, steps=(step,))
+    line = f"{words} cat /proc/sys/a".strip()
+    assert f"# verify: {line}\n" in fix_script.shell([plan])
+    assert f"\n{line}\n" in fix_script.markdown([plan]).partition("See that it worked:")[2]
+    assert f"verify    {line}\n" in fix_text.plans([plan], 80, "").plain()

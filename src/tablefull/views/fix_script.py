@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 
 from tablefull.fixes.act import Act, Command, Commanded, Flush, HostPlan, OwnFile, SetValue, Step
-from tablefull.views.fix_text import SCOPE, predicted
+from tablefull.views.fix_text import SCOPE, entering, predicted
 from tablefull.views.terminal import harmless
 
 _SCRIPT = r"""
@@ -38,24 +38,14 @@ def shell(plans: Sequence[HostPlan]) -> str:
             lines += ["", _comment(f"{plan.fix} {number}: {step.title} ({SCOPE[step.scope]})")]
             lines += [_comment(f"before: {step.before}; after: {step.after}"), _comment(f"risk: {step.risk}")]
             for act in step.acts:
-                lines += _act(act, _prefix(plan, step))
-            lines += [_comment(f"verify: {shlex.join(command.argv)}") for command in step.verify]
+                lines += _act(act, entering(plan, step))
+            prefix = entering(plan, step)
+            lines += [_comment(f"verify: {shlex.join([*prefix, *command.argv])}") for command in step.verify]
         lines += ["", _comment(f"to take {plan.fix} back:")]
         for step in reversed(plan.steps):
             for act in reversed(step.acts):
-                lines += [_comment(line) for line in _undo(act, _prefix(plan, step))]
+                lines += [_comment(line) for line in _undo(act, entering(plan, step))]
     return "\n".join(lines) + "\n"
-
-
-def _prefix(plan: HostPlan, step: Step) -> list[str]:
-    """The words that enter the namespace."""
-    if plan.netns is None or step.scope == "host":
-        return []
-    if plan.netns.isdecimal():
-        return ["nsenter", "--net=/proc/" + plan.netns + "/ns/net", "--"]
-    if "/" in plan.netns:
-        return ["nsenter", "--net=" + plan.netns, "--"]
-    return ["ip", "netns", "exec", plan.netns]
 
 
 def _act(act: Act, prefix: list[str]) -> list[str]:
@@ -118,7 +108,7 @@ def ansible(plans: Sequence[HostPlan]) -> str:
         tasks: list[dict[str, object]] = []
         for step in plan.steps:
             for act in step.acts:
-                tasks += _tasks(step, act, _prefix(plan, step))
+                tasks += _tasks(step, act, entering(plan, step))
         plays.append(
             {
                 "name": _raw(f"{plan.fix}: {plan.title}"),
@@ -225,17 +215,26 @@ def markdown(plans: Sequence[HostPlan]) -> str:
             if step.predicted is not None:
                 rows.insert(3, ("Effect", predicted(step.predicted)))
             parts.append("\n".join(f"- {name}: {inline(text)}" for name, text in rows))
-            prefix = _prefix(plan, step)
+            prefix = entering(plan, step)
             parts.append(fenced((harmless(line) for act in step.acts for line in _markdown_lines(act, prefix)), "sh"))
             if step.verify:
-                parts += ["See that it worked:", fenced((harmless(shlex.join(one.argv)) for one in step.verify), "sh")]
+                looks = (harmless(shlex.join([*prefix, *one.argv])) for one in step.verify)
+                parts += ["See that it worked:", fenced(looks, "sh")]
         if plan.told:
             parts.append("\n".join(f"- {inline(line)}" for line in plan.told))
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown_lines(act: Act, prefix: list[str]) -> list[str]:
+    """Lines that are typed one by one: without the script's own functions."""
     if isinstance(act, SetValue):
         write = f"printf '%s\\n' {shlex.quote(act.after)} >{shlex.quote(act.path)}"
         return [shlex.join([*prefix, "sh", "-c", write]) if prefix else write]
-    return [line for part in _act(act, prefix) for line in part.split("\n")]
+    lines = [line for part in _act(act, prefix) for line in part.split("\n")]
+    if isinstance(act, OwnFile) and act.before is None:
+        path = shlex.quote(act.path)
+        said = shlex.quote(f"{act.path}: somebody made it meanwhile")
+        return [f"if [ -e {path} ]; then printf '%s\\n' {said}; else", *lines[1:], "fi"]
+    if isinstance(act, Commanded):
+        lines[0] = lines[0].replace("; then say ", "; then printf '%s\\n' ", 1)
+    return lines

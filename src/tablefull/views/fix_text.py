@@ -4,13 +4,13 @@ The trap: who reads this decides in a minute about a host they may lose. So each
 else that could be liked about it, and what is unknown says so instead of being left out.
 """
 
+import shlex
 import time
 from collections.abc import Sequence
 
 from tablefull.fixes.act import Act, Flush, HostPlan, OwnFile, Predicted, Step
 from tablefull.fixes.journal import ActDone, Journal
 from tablefull.fixes.perform import named
-from tablefull.fixes.programs import shown
 from tablefull.views.terminal import Page, harmless
 
 SCOPE = {"netns": "this network namespace", "host": "the whole host"}
@@ -50,7 +50,7 @@ def _plan(page: Page, plan: HostPlan, how: str) -> None:
         page.text(plan.refused, lead="Not offered here: ", lead_style="bad")
     for number, step in enumerate(plan.steps, 1):
         page.blank()
-        _step(page, number, step)
+        _step(page, number, step, entering(plan, step))
     for number, line in enumerate(plan.told):
         if not number:
             page.blank()
@@ -61,7 +61,7 @@ def _plan(page: Page, plan: HostPlan, how: str) -> None:
         page.commands((how.format(plan.fix),))
 
 
-def _step(page: Page, number: int, step: Step) -> None:
+def _step(page: Page, number: int, step: Step, prefix: list[str]) -> None:
     page.add((f"  {number}. ", ""), (harmless(step.title), "strong"), (f"  ({SCOPE[step.scope]})", "dim"))
     page.text(step.before, lead="before    ", lead_style="dim", indent=5)
     page.text(step.after, lead="after     ", lead_style="dim", indent=5)
@@ -87,7 +87,18 @@ def _step(page: Page, number: int, step: Step) -> None:
             chosen = f", {act.expected} at the moment" if act.expected is not None else ""
             page.text(f"entries where {act.where}{chosen}", lead="deletes   ", lead_style="dim", indent=5)
     for command in step.verify:
-        page.text(shown(command), lead="verify    ", lead_style="dim", indent=5)
+        page.text(shlex.join([*prefix, *command.argv]), lead="verify    ", lead_style="dim", indent=5)
+
+
+def entering(plan: HostPlan, step: Step) -> list[str]:
+    """The words that enter the namespace."""
+    if plan.netns is None or step.scope == "host":
+        return []
+    if plan.netns.isdecimal():
+        return ["nsenter", "--net=/proc/" + plan.netns + "/ns/net", "--"]
+    if "/" in plan.netns:
+        return ["nsenter", "--net=" + plan.netns, "--"]
+    return ["ip", "netns", "exec", plan.netns]
 
 
 def predicted(effect: Predicted) -> str:
