@@ -30,6 +30,8 @@ def test_alone_it_lists_the_scenes(tablefull: Callable[..., object]) -> None:
         (("lab", "xen-dom0", "--report", "x.html"), "add --play"),
         (("lab", "xen-dom0", "--format", "json"), "add --play"),
         (("lab", "xen-dom0", "--play", "--report", "/no/such/folder/x.html"), "no such directory"),
+        (("lab", "xen-dom0", "--play", "--report", "a" * 300), "file name too long"),
+        (("lab", "xen-dom0", "--play", "--report", "/"), "is a directory"),
         (("lab", "xen-dom0", "--clean"), "--clean stands alone"),
     ],
 )

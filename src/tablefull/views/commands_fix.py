@@ -4,6 +4,7 @@ The trap: one word more on the line changes the host. So without ``--apply`` not
 said, and options that belong to another way of calling it are refused instead of being ignored.
 """
 
+import errno
 import sys
 from pathlib import Path
 
@@ -102,17 +103,28 @@ def _alone(chosen: list[str], what: tuple[str, ...], said: dict[str, object]) ->
         raise UsageError(f"{chosen[0]} goes without {what[0][:60]!a}")
 
 
+def _is_file(word: str) -> bool:
+    """Whether it is there, or may be: what may not be looked at is said when it is read."""
+    try:
+        return Path(word).exists()
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EPERM)
+
+
 def _plan(what: tuple[str, ...], form: str, output: str | None, said: dict[str, object]) -> int:
     from tablefull.fixes.catalog import MAKERS
 
-    paths = [word for word in what if word not in MAKERS and (word == "-" or Path(word).exists())]
+    paths = [word for word in what if word not in MAKERS and (word == "-" or _is_file(word))]
     ids = [word for word in what if word not in paths]
     if unknown := [word for word in ids if word not in MAKERS]:
         from tablefull.views.cli import named, nearest
 
-        raise UsageError(f"{named(unknown[0])} is no fix and no file{nearest(unknown[0], MAKERS)}")
+        meant = "" if "/" in unknown[0] or "." in unknown[0] else nearest(unknown[0], MAKERS)
+        raise UsageError(f"{named(unknown[0])} is no fix and no file{meant}")
     if paths:
-        if ids or said["applied"] or said["from_file"] or said["netns"]:
+        if ids:
+            raise UsageError(f"{ids[0]} beside {paths[0][:80]!a}: evidence is planned from whole; leave {ids[0]} away")
+        if said["applied"] or said["from_file"] or said["netns"]:
             raise UsageError(f"{paths[0][:80]!a} is evidence: it is planned from as it is, and never applied here")
         from tablefull.views import fix_evidence
 

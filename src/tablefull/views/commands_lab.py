@@ -5,6 +5,7 @@ as it was; that is the stage's and the guardian's duty (lab/stage.py, lab/guardi
 every word of the call was understood.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -89,8 +90,10 @@ def lab(
         raise UsageError(f"--duration {duration}: a scene is played in {LEAST_S:g} s to {MOST_S:g} s")
     if not playing and (report is not None or form == "json"):
         raise UsageError("--report and --format json tell of a scene that was played: add --play")
-    if report is not None and not Path(report).absolute().parent.is_dir():
-        raise UsageError(f"{report}: cannot be written (no such directory)")
+    if report is not None and (why := _unwritable(Path(report).absolute())):
+        from tablefull.views.cli import named
+
+        raise UsageError(f"{named(report)}: cannot be written ({why})")
     _possible(SCENES[name])
     if playing:
         return _play(SCENES[name], length_s, rate, consent, report, form)
@@ -221,3 +224,15 @@ def _hold(kind: "type[Scene]", length_s: float | None, rate: float | None, conse
             _show(text.waiting(scene, width))
             Player(stage, scene, room, length_s or 0.0, lambda news: _show(teller.page(news)), ending.going).hold()
     return EXIT_FINE
+
+
+def _unwritable(path: Path) -> str:
+    """Why a report would be lost at the end of its scene; empty where it can be written."""
+    try:
+        if not path.parent.is_dir():
+            return "no such directory"
+        if path.is_dir():
+            return "is a directory"
+    except OSError as error:
+        return (error.strerror or "").lower()
+    return "" if os.access(path if path.exists() else path.parent, os.W_OK) else "it may not be written there"
