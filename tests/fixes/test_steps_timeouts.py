@@ -6,6 +6,7 @@ from tablefull.errors import UsageError
 from tablefull.fixes.act import Flush, SetValue
 from tablefull.fixes.live_host import Options, Sample
 from tablefull.fixes.steps_timeouts import disable_tcp_loose, flush_entries, shorten_timeouts
+from tablefull.wire import ctnetlink as at
 
 NONE = Options()
 
@@ -90,3 +91,21 @@ def test_of_a_sample_the_whole_is_estimated(tmp_path) -> None:
     assert step.acts == (Flush("proto=udp", expected=50_000),)
     assert step.predicted is not None
     assert step.predicted.entries_after == 150_000
+
+
+def session_row(source: int, dport: int, remaining: int) -> list[int]:
+    found = row(6, remaining, "ESTABLISHED")
+    found[at.R_FAMILY], found[at.R_SRC], found[at.R_DPORT] = 4, source, dport
+    return found
+
+
+def test_the_entry_of_an_open_session_is_not_deleted_without_a_word(tmp_path) -> None:
+    """In a namespace with tcp_loose 0 and a policy of DROP the session was dead from then on."""
+    tcp = "  sl  local_address rem_address   st\n   0: 0100000A:0016 4D01090A:D431 01 00000000:00000000\n"
+    rows = [session_row(0x0A09014D, 22, 431999), session_row(0x0A09014E, 22, 100), *[row(17, 5)] * 3]
+    one = host(tmp_path, "debian-12", files={"proc/net/tcp": tcp}, sample=sample(*rows))
+    refusal = flush_entries(one, Options(where="proto=tcp or proto=sctp"))
+    assert "the entry of 10.9.1.77's open session" in refusal.refused
+    assert flush_entries(one, Options(where="(proto=tcp or proto=sctp) and remaining<1000")).steps
+    assert flush_entries(one, Options(where="proto=tcp", i_know=True)).steps
+    assert "no entry is meant" in flush_entries(one, Options(where="proto=tcp and not dport=22")).refused

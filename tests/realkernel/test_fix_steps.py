@@ -27,6 +27,7 @@ from tests.realkernel.wired import (
     undo,
 )
 
+from tablefull.fixes import flush
 from tablefull.fixes.act import Commanded, Flush, SetValue
 from tablefull.fixes.live_host import LiveHost
 from tablefull.fixes.steps import MAKERS
@@ -370,6 +371,14 @@ def test_a_flush_is_told_how_many_entries_it_will_take(wired: Pair) -> None:
     assert len(listed.splitlines()) == act.expected
     refused = made(server, "flush-entries", where="proto=udp")
     assert "whole table" in refused.refused
+
+
+def test_some_entry_is_found_in_the_whole_table(wired: Pair) -> None:
+    client, server = wired
+    tracked(server, "nft")
+    assert asked_udp(client, server, 5353)
+    assert flush.some("proto=udp and dport=5353", LiveHost(netns=str(server.pid)).space)
+    assert not flush.some("proto=udp and dport=5354", LiveHost(netns=str(server.pid)).space)
 
 
 def test_bridged_frames_are_tracked_and_then_are_not() -> None:

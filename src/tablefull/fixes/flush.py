@@ -41,6 +41,19 @@ def flush(where: str, space: str | None = None) -> str:
     return told + (f", {gone} were gone already" if gone else "")
 
 
+def some(where: str, space: str | None = None) -> bool:
+    """Whether any entry of the whole table is one that ``where`` chooses."""
+    test = parse(where)
+    askable(Proc())
+    reader = at.Reader()
+    with Netlink(namespace=space) as link:
+        for data, message in link.answers(at.dump_request):
+            row = reader.row(data, message) if at.is_entry(message) else None
+            if row is not None and test(row.__getitem__):
+                return True
+    return False
+
+
 def _name(data: at.Data, message: nlattr.Message) -> bytes:
     """The attributes of an entry that say which one it is, as the kernel sent them."""
     begin = message.begin + nlattr.GENERIC_BYTES

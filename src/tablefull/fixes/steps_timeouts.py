@@ -4,7 +4,7 @@ The trap: a new timeout does not touch an entry that exists: only its next packe
 one wants to be rid of send none. So shorter timeouts are forecast for what is to come, and what is there is flushed.
 """
 
-from tablefull.errors import UsageError
+from tablefull.errors import TablefullError, UsageError
 from tablefull.fixes import timeout_plans
 from tablefull.fixes.act import Command, Flush, HostPlan, Predicted, SetValue, Step
 from tablefull.fixes.live_host import LiveHost, Options, Sample
@@ -183,6 +183,13 @@ def flush_entries(host: LiveHost, options: Options) -> HostPlan:
             )
         if sample.whole and not matched:
             return refused(host, fix, title, f"no entry is meant: {share}")
+    session = "" if options.i_know else _own_session(host, where)
+    if session:
+        why = (
+            f"the entry of {session}'s open session with this host's port 22 is meant: whoever types this may be cut "
+            "off, which cannot be undone; add 'and not dport=22' to --where (or --i-know)"
+        )
+        return refused(host, fix, title, why)
     step = Step(
         title=f"Delete the entries where {where}",
         before=share or "which entries there are could not be read here",
@@ -205,6 +212,29 @@ def flush_entries(host: LiveHost, options: Options) -> HostPlan:
         fix=fix, host=host.name, netns=host.netns, title=title, steps=(step,), needs=("CAP_NET_ADMIN",),
         told=("it lasts until the same thing leaves such entries again: mend that as well",),
     )  # fmt: skip
+
+
+def _own_session(host: LiveHost, where: str) -> str:
+    """Who has an open session with port 22 here whose entry ``where`` chooses; empty for nobody.
+
+    A sample may have passed it over, so the whole table is read where there is such a session.
+    """
+    from tablefull.fixes import flush
+    from tablefull.wire.selection import parse
+
+    for peer in sorted(host.sessions):
+        chosen = f"proto=tcp and dport=22 and src={peer} and ({where})"
+        sample = host.sample
+        test = parse(chosen)
+        if sample is not None and any(test(row.__getitem__) for row in sample.rows):
+            return peer
+        if host.here and sample is not None and not sample.whole:
+            try:
+                if flush.some(chosen, host.space):
+                    return peer
+            except (TablefullError, OSError):
+                return peer
+    return ""
 
 
 def _known(number: int | None) -> str:
