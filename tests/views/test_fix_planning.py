@@ -67,3 +67,18 @@ def test_one_fix_at_a_time_is_applied() -> None:
         fix_planning.apply(asked(ids=("raise-max", "notrack")), 60.0, 3.0)
     with pytest.raises(UsageError, match="HOST:PORT"):
         fix_planning.apply(asked(ids=("raise-max",), probe="here"), 60.0, 3.0)
+
+
+def test_nothing_to_fix_names_what_another_user_did_not_see(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unseen = ("/proc/slabinfo", "nft list ruleset", "the kernel's log", "/proc/net/nf_conntrack")
+    found = fix_planning.Found([], "No entry table is full.", False, unseen)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    fix_planning.tell_why_none(found)
+    said = capsys.readouterr().err
+    assert "nothing to fix here: No entry table is full. Not seen: the kernel's log, nft list ruleset, " in said
+    assert said.endswith(" and 1 more; run it as root to be sure\n")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    fix_planning.tell_why_none(found)
+    assert "Not seen" not in capsys.readouterr().err

@@ -33,12 +33,13 @@ class Asked(Struct, frozen=True):
 class Found(Struct, frozen=True):
     """The plans for this host, none where it shows nothing to fix; and, where they come of a diagnosis, what it says.
 
-    ``blind``: there is none because not enough was seen.
+    ``blind``: there is none because not enough was seen. ``unseen``: what no diagnosis of this host could read.
     """
 
     plans: list[HostPlan]
     headline: str = ""
     blind: bool = False
+    unseen: tuple[str, ...] = ()
 
 
 def plans(asked: Asked) -> Found:
@@ -55,14 +56,16 @@ def plans(asked: Asked) -> Found:
     host = LiveHost(netns=netns)
     watched = predict.Watched(host)
     ids, headline, blind = asked.ids, "", False
+    unseen: tuple[str, ...] = ()
     if not ids:
         ids, headline, blind = _wanted(host)
+        unseen = tuple(dict.fromkeys(hole.what for hole in host.snapshot.holes))
     options = _options(asked.said)
     found = [steps.plan(one, host, options) for one in ids]
     if any(plan.steps for plan in found):
         table = watched.table()
         found = [predict.with_effects(plan, host, table) for plan in found]
-    return Found([_complete(plan, host, asked) for plan in found], headline, blind)
+    return Found([_complete(plan, host, asked) for plan in found], headline, blind, unseen)
 
 
 def _may_enter(netns: str) -> None:
@@ -121,7 +124,19 @@ def tell_why_none(found: Found) -> None:
     if found.blind:
         say(f"tablefull: not enough was seen to plan anything ({found.headline}); name a fix, or run it as root")
     else:
-        say(f"tablefull: nothing to fix here: {found.headline}")
+        say(f"tablefull: nothing to fix here: {found.headline}{_not_seen(found.unseen)}")
+
+
+def _not_seen(unseen: tuple[str, ...]) -> str:
+    """What another user may see is not all: without root the kernel's log and the rules are missing."""
+    import os
+
+    if not unseen or os.geteuid() == 0:
+        return ""
+    lived_by = ("the kernel's log", "conntrack -S", "nft list ruleset")  # these first
+    named = sorted(unseen, key=lambda what: lived_by.index(what) if what in lived_by else len(lived_by))
+    more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+    return f" Not seen: {', '.join(named[:3])}{more}; run it as root to be sure"
 
 
 def _options(said: dict[str, Any]) -> Any:
