@@ -151,3 +151,24 @@ def test_flags(tool: str, text: str, of_syn: bool | None, of_later: bool | None)
     assert reader(text, LATER, NEW) == Reading(of_later, "accept")
     if of_syn is not of_later:
         assert reader(text, WEB, NEW).match is None
+
+
+@pytest.mark.parametrize(
+    ("tool", "text", "tracked", "bare"),
+    [
+        ("iptables", "-A INPUT -m conntrack --ctdir ORIGINAL --ctorigdstport 443 -j ACCEPT", None, False),
+        ("iptables", "-A INPUT -m conntrack ! --ctstatus ASSURED -j ACCEPT", None, False),
+        ("iptables", "-A INPUT -m conntrack --ctstate NEW,UNTRACKED --ctproto 6 -j ACCEPT", None, None),
+        ("nft", "ct direction original accept", None, False),
+        ("nft", "ct original proto-dst != 443 accept", None, False),
+        ("nft", "ct count over 10 accept", None, None),
+        ("nft", "ct mark set 0x1 accept", None, None),
+    ],
+)
+def test_what_asks_for_an_entry_does_not_match_without_one(
+    tool: str, text: str, tracked: bool | None, bare: bool | None
+) -> None:
+    """conntrack_mt and nft_ct_get_eval; the first one measured: exempted, the session it had let in was cut off."""
+    reader = of_nft if tool == "nft" else of_iptables
+    assert reader(text, WEB, NEW).match is tracked
+    assert reader(text, WEB, UNTRACKED).match is bare

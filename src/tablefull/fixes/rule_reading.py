@@ -156,12 +156,19 @@ def of_iptables(text: str, packet: Packet, state: str) -> Reading:
         if word == "--tcp-flags":
             value, at = " ".join(words[at : at + 2]), at + 1
         found, takes = _option(word, value, packet, state)
+        if word in _OF_ENTRY and state in (UNTRACKED, INVALID):
+            # Without an entry these match nothing, negated or not, unless a state was asked too [conntrack_mt].
+            found, negated = None if "--ctstate" in words else False, False
         match = _both(match, found if word in _NEUTRAL else _turned(found, negated))
         negated = False
         at += takes
     return Reading(match)
 
 
+_OF_ENTRY = frozenset(
+    ("--ctproto", "--ctorigsrc", "--ctorigdst", "--ctreplsrc", "--ctrepldst", "--ctorigsrcport", "--ctorigdstport",
+     "--ctreplsrcport", "--ctrepldstport", "--ctstatus", "--ctexpire", "--ctdir")
+)  # fmt: skip
 _NEUTRAL = frozenset(("-A", "-I", "-m", "--match", "--comment"))
 
 
@@ -245,6 +252,8 @@ def _matched(words: Sequence[str], at: int, packet: Packet, state: str) -> tuple
     if (word, following) == ("ct", "state"):
         elements, at = _braced(words, at + 2 + negated)
         return None if "&" in elements else _turned(state.lower() in elements, negated), at
+    if word == "ct" and state in (UNTRACKED, INVALID) and following != "count" and "set" not in words[at + 2 : at + 4]:
+        return False, at + 2  # without an entry the rule ends here, negated or not [nft_ct_get_eval]
     if (word, following) == ("tcp", "flags"):
         return _by_flags(words, at, packet)
     if word in ("tcp", "udp", "sctp", "dccp", "th") and following in ("dport", "sport"):
