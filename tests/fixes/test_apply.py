@@ -25,7 +25,7 @@ def work(tmp_path: Path, *steps: Step) -> Work:
     folder.mkdir(parents=True)
     for name, value in VALUES.items():
         (folder / name).write_text(f"{value}\n")
-    store = Store(str(tmp_path / "state"))
+    store = Store(str(tmp_path / "state"), host_lock=str(tmp_path / "fix.lock"))
     store.make()
     plan = HostPlan(fix="raise-max", host="h", title="t", steps=steps)
     one = Journal(id="1", plan=plan, made_at=1.0, boot_id="b", confirm_within_s=1.0)

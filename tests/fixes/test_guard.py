@@ -32,7 +32,7 @@ def started(one: Work) -> int:
     lock = one.store.lock("a test")
     one.store.write(one.journal)
     receive = guard.start(one.store, one.journal, lock, None, "apply", one.where.root)
-    os.close(lock)
+    lock.close()
     return receive
 
 

@@ -20,7 +20,7 @@ def journal(identity: str = "1", **fields: object) -> Journal:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    found = Store(str(tmp_path / "some/state"))
+    found = Store(str(tmp_path / "some/state"), host_lock=str(tmp_path / "fix.lock"))
     found.make()
     return found
 
@@ -120,12 +120,35 @@ def test_an_unreadable_decision_is_to_undo(store: Store) -> None:
 
 def test_one_at_a_time_and_who_it_is(store: Store) -> None:
     assert not store.held()
+    other = Store(str(store.path.parent / "other"), host_lock=str(store.host_lock))
+    other.make()
     lock = store.lock("fix 3 (raise-max) waits")
     assert store.held()
     with pytest.raises(Held, match=r"one fix at a time: fix 3 \(raise-max\) waits"):
         store.lock("another")
-    os.close(lock)
-    os.close(store.lock("another"))
+    assert not other.held()
+    with pytest.raises(Held, match=rf"fix 3 \(raise-max\) waits, with its journal in {store.path}"):
+        other.lock("another, whose journal lies elsewhere")
+    lock.close()
+    other.lock("another").close()
+    store.lock("another").close()
+
+
+def test_the_lock_of_the_host_is_one_wherever_the_journals_lie() -> None:
+    assert Store("/srv/here").host_lock == Store("/srv/there").host_lock == Store().host_lock
+
+
+def test_a_call_says_where_the_journals_lie(store: Store) -> None:
+    assert Store().call("--confirm", "3") == "tablefull fix --confirm 3"
+    assert Store("/srv/my fixes").call("--confirm", "3") == "tablefull fix --confirm 3 --state '/srv/my fixes'"
+
+
+def test_a_lock_that_is_refused_leaves_none_behind(store: Store) -> None:
+    (store.path / "lock").mkdir()
+    with pytest.raises(KernelRefused, match="have the journal elsewhere: --state DIR"):
+        store.lock("me")
+    (store.path / "lock").rmdir()
+    store.lock("me").close()
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(store: Store, tmp_path: Path) -> None:

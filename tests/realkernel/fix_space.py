@@ -29,11 +29,12 @@ class FixSpace:
         self.name, self.folder = name, folder
         self.state, self.files = folder / "state", folder / "files"
         self.files.mkdir()
-        self.store = Store(str(self.state))
+        self.store = Store(str(self.state), host_lock=str(folder / "fix.lock"))
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("TABLEFULL_")}
-        return own | {"PYTHONPATH": str(ROOT / "src"), "TABLEFULL_STATE": str(self.state)} | dict(extra or {})
+        places = {"TABLEFULL_STATE": str(self.state), "TABLEFULL_LOCK": str(self.store.host_lock)}
+        return own | {"PYTHONPATH": str(ROOT / "src")} | places | dict(extra or {})
 
     def words(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "tablefull", "fix", *words]

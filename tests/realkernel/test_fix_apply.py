@@ -158,6 +158,36 @@ def test_one_at_a_time_and_who_it_is(space: FixSpace) -> None:
     assert space.fix("--undo").returncode == 0
 
 
+def test_one_at_a_time_wherever_the_journals_lie(space: FixSpace, tmp_path: Path) -> None:
+    elsewhere = ("--state", str(tmp_path / "another state"))
+    aim = ("disable-tcp-loose", "--netns", space.name, "--apply", *SHORT)
+    first = space.fix(*aim, *elsewhere)
+    assert first.returncode == 0, first.stderr
+    assert f"sudo tablefull fix --confirm 1 --state '{tmp_path}/another state'" in " ".join(first.stdout.split())
+    before = state(space)
+    second = space.fix("shorten-timeouts", "--netns", space.name, "--timeout", "udp_timeout=9s", "--apply", *SHORT)
+    assert second.returncode == 4
+    assert "nothing was changed: one fix at a time: fix 1 (disable-tcp-loose) waits until" in second.stderr
+    assert str(tmp_path / "another state") in second.stderr
+    assert state(space) == before
+    assert "Nothing waits" in space.fix("--status").stdout
+    assert space.fix("--undo", *elsewhere).returncode == 0
+
+
+def test_a_namespace_that_dies_before_it_is_confirmed(tmp_path: Path, program: Callable[[str], str]) -> None:
+    program("nft")
+    with fix_space(tmp_path) as space:
+        assert space.fix("disable-tcp-loose", "--netns", space.name, "--apply", *SHORT).returncode == 0
+        subprocess.run(["ip", "netns", "del", space.name], check=True)
+        done = space.fix("--confirm")
+        assert done.returncode == 4
+        assert f"the network namespace {space.name} is gone, and its settings with it" in done.stderr
+        over = space.over()
+        assert over is not None
+        assert over.state == "undone"
+        subprocess.run(["ip", "netns", "add", space.name], check=True)
+
+
 def test_a_script_that_was_handed_over_does_the_same_and_checks_first(space: FixSpace, tmp_path: Path) -> None:
     words = ("shorten-timeouts", "--netns", space.name, "--timeout", "udp_timeout=9s")
     script = space.fix(*words, "--format", "sh").stdout

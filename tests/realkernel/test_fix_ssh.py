@@ -48,7 +48,7 @@ class Reached:
     def fix(self, *words: str) -> subprocess.Popen[str]:
         """``tablefull fix`` over SSH."""
         own = self.space.environment()
-        given = [f"{name}={own[name]}" for name in ("PYTHONPATH", "TABLEFULL_STATE")]
+        given = [f"{name}={own[name]}" for name in ("PYTHONPATH", "TABLEFULL_STATE", "TABLEFULL_LOCK")]
         return self.ssh("env", *given, *self.space.words(*words))
 
 

@@ -36,6 +36,16 @@ Tablefull = Callable[..., CompletedProcess[str]]
         (("a" * 5000,), "aaa...' is no fix and no file"),
         (("shorten-timeouts", "--timeout", "x"), "NAME=TIME"),
         (("--confirm", "x"), "named by its number"),
+        (("--confirm", "2", "--netns", "x"), "--confirm goes without --netns"),
+        (("--undo", "--max", "9"), "--undo goes without --max"),
+        (("--status", "--format", "json"), "--status goes without --format"),
+        (("--history", "--format", "sh"), "as text or json, not as sh"),
+        (("notrack", "--max", "9"), "--max is for raise-max and raise-expect-max, not for notrack"),
+        (("notrack", "--max", "9", "--apply"), "--max is for raise-max"),
+        (("fix-application", "--where", "udp"), "--where is for flush-entries"),
+        ((str(XEN), "--probe", "h:1"), "goes without --probe"),
+        (("--plan", str(XEN), "--buckets", "9"), "--plan goes without --buckets"),
+        (("--plan", str(XEN), "--i-know"), "--plan goes without --i-know"),
     ],
 )
 def test_wrong_words(tablefull: Tablefull, tmp_path: Path, words: tuple[str, ...], said: str) -> None:

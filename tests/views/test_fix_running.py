@@ -14,7 +14,7 @@ from tablefull.views import fix_running
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    found = Store(str(tmp_path / "state"))
+    found = Store(str(tmp_path / "state"), host_lock=str(tmp_path / "fix.lock"))
     found.make()
     return found
 
@@ -89,6 +89,25 @@ def test_settings_of_a_namespace_that_is_gone_are_gone(store: Store) -> None:
     )
     assert fix_running.undo(store, "1") == 0
     assert "is gone" in store.read("1").notes[0]
+
+
+def test_a_namespace_that_is_gone_has_nothing_to_confirm(store: Store) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    store.write(journal(state="applied", space=Space("web", "/run/netns/nowhere-x", 3)))
+    with pytest.raises(KernelRefused, match="the network namespace web is gone, and its settings with it: fix 1 has"):
+        fix_running.confirm(store, None)
+    assert store.read("1").state == "undone"
+
+
+@pytest.mark.parametrize(("place", "why"), [("file/state", "not a directory"), ("file", "--state DIR")])
+def test_where_the_journal_cannot_lie_nothing_was_changed(tmp_path: Path, place: str, why: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(KernelRefused, match=f"nothing was changed: .*{why}"):
+        fix_running.apply(
+            HostPlan(fix="f", host="h", title="t"), Store(str(tmp_path / place)), confirm_within_s=1.0,
+            verify_for_s=0.1, probe=None,
+        )  # fmt: skip
 
 
 def test_history_for_a_person_and_for_a_program(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

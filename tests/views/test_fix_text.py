@@ -45,11 +45,12 @@ def test_nothing_of_a_stranger_acts_on_the_terminal() -> None:
 
 
 def test_what_was_seen_and_what_to_type() -> None:
-    text = fix_text.applied(journal(seen=["every value reads as planned"], deadline_at=60.0), [], 100).plain()
+    seen = journal(seen=["every value reads as planned"], deadline_at=60.0)
+    text = fix_text.applied(seen, [], "tablefull fix --confirm 3 --state /srv/x", 100).plain()
     assert "every value reads as planned" in text
-    assert "sudo tablefull fix --confirm 3" in text
+    assert "sudo tablefull fix --confirm 3 --state /srv/x" in text
     assert "are written when you confirm" in text
-    against = fix_text.applied(journal(seen=["no answer"]), ["no answer"], 100).plain()
+    against = fix_text.applied(journal(seen=["no answer"]), ["no answer"], "", 100).plain()
     assert "it is being undone" in against
     assert "--confirm" not in against
 

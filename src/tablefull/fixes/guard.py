@@ -18,7 +18,7 @@ from tablefull.errors import KernelRefused, TablefullError
 from tablefull.fixes import away, verify
 from tablefull.fixes.apply import Work
 from tablefull.fixes.faults import of
-from tablefull.fixes.journal import Decided, Journal, Store, say_holder
+from tablefull.fixes.journal import Decided, Journal, Lock, Store
 from tablefull.fixes.perform import Where
 
 POLL_S = 0.1
@@ -28,13 +28,13 @@ Task = Literal["apply", "finish"]
 Event = dict[str, Any]
 
 
-def start(store: Store, journal: Journal, lock: int, space: int | None, task: Task, root: str = "/") -> int:
+def start(store: Store, journal: Journal, lock: Lock, space: int | None, task: Task, root: str = "/") -> int:
     """Start keeper and undoer for a journal that is on disk; a descriptor from which their events are read.
 
     ``lock`` is the lock of the host, which becomes theirs; ``space`` an open network namespace.
     """
     receive, send = os.pipe()
-    keep = [lock, send] + ([] if space is None else [space])
+    keep = [*lock.descriptors, send] + ([] if space is None else [space])
     child = os.fork()
     if not child:
         try:
@@ -68,7 +68,7 @@ def _tell(send: int, **event: object) -> None:
 
 
 def _keep(
-    store: Store, identity: str, send: int, lock: int, space: int | None, task: Task, root: str, held: str
+    store: Store, identity: str, send: int, lock: Lock, space: int | None, task: Task, root: str, held: str
 ) -> NoReturn:
     """The keeper: one undoer after another, until the journal is over."""
     fault = of("keeper", os.environ, store.own_place)
@@ -135,7 +135,7 @@ def _undoer(
     store: Store,
     identity: str,
     send: int,
-    lock: int,
+    lock: Lock,
     space: int | None,
     task: Task,
     root: str,
@@ -168,7 +168,7 @@ class Undoer:
         store: Store,
         identity: str,
         send: int,
-        lock: int,
+        lock: Lock,
         space: int | None,
         root: str,
         keeper: int,
@@ -209,7 +209,7 @@ class Undoer:
         self._say(f"waits until {until} to be confirmed")
 
     def _say(self, what: str) -> None:
-        say_holder(self.lock, f"fix {self.journal.id} ({self.journal.plan.fix}) {what} (process {os.getpid()})")
+        self.lock.say(f"fix {self.journal.id} ({self.journal.plan.fix}) {what} (process {os.getpid()})")
 
     def _verify(self, seen: verify.Before) -> None:
         journal = self.journal
@@ -275,10 +275,10 @@ class Undoer:
         _tell(self.send, state=self.journal.state, why=self.journal.why, notes=self.journal.notes)
 
 
-def finish(store: Store, journal: Journal, lock: int, space: int | None, root: str = "/") -> Journal:
+def finish(store: Store, journal: Journal, lock: Lock, space: int | None, root: str = "/") -> Journal:
     """End what nobody is left to end, in a process that no dying terminal takes along; the journal afterwards."""
     receive = start(store, journal, lock, space, "finish", root)
-    os.close(lock)
+    lock.close()
     try:
         for _ in events(receive):
             pass
@@ -287,6 +287,6 @@ def finish(store: Store, journal: Journal, lock: int, space: int | None, root: s
     after = store.read(journal.id)
     if not after.over:
         raise KernelRefused(
-            f"fix {journal.id}: it could not be ended; it is {after.state}, see tablefull fix --history"
+            f"fix {journal.id}: it could not be ended; it is {after.state}, see {store.call('--history')}"
         )
     return after

@@ -2,12 +2,15 @@
 
 The trap: a person confirms in the moment in which the time runs out. Whoever makes the decision file first has decided,
 and nobody can make it twice; so the journal itself has one writer at a time, who holds the lock of the host, and reads
-the decision like everybody else. Every write is whole (beside, synced, renamed, folder synced): a reader never finds
-half of one, also after the power went.
+the decision like everybody else. That lock is the host's, not the folder's: who says --state changes the same host.
+Every write is whole (beside, synced, renamed, folder synced): a reader never finds half of one, also after the power
+went.
 """
 
+import errno
 import fcntl
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -24,6 +27,8 @@ SCHEMA = "tablefull/fix-journal/1"
 PLACE = "/var/lib/tablefull/fixes"
 ENVIRONMENT = "TABLEFULL_STATE"
 LOCK = "lock"
+HOST_LOCK = "tablefull-fix.lock"
+LOCK_ENVIRONMENT = "TABLEFULL_LOCK"  # another path for it: for a machine that a test or a scene makes up
 
 # armed: written, nothing done. applying … applied: waits for the decision. keeping: confirmed, the files that last are
 # being written. confirmed, undone: over. partly-undone: over, and something was left as somebody else made it.
@@ -107,13 +112,37 @@ class Decided(Struct, frozen=True):
     at: float
 
 
-class Store:
-    """The folder of journals. ``place`` None: the host's own."""
+class Lock:
+    """Both locks of one who changes the host, as descriptors that a child inherits: the folder's and the host's."""
 
-    def __init__(self, place: str | None = None, fault: Fault = never) -> None:
+    def __init__(self, descriptors: tuple[int, ...], place: str) -> None:
+        self.descriptors, self._place = descriptors, place
+
+    def say(self, holder: str) -> None:
+        """Have ``holder`` said to whoever comes next. It is for people alone, so a full disk is no matter."""
+        for descriptor in self.descriptors:
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, (holder + self._place).encode("utf-8", "replace")[:500], 0)
+
+    def close(self) -> None:
+        """Give it back, unless a child has it too."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+
+
+class Store:
+    """The folder of journals. ``place`` None: the host's own; ``host_lock`` None: where this host has it."""
+
+    def __init__(self, place: str | None = None, fault: Fault = never, host_lock: str | None = None) -> None:
         self.path = Path(place or PLACE)
+        self.host_lock = Path(host_lock) if host_lock else _run() / HOST_LOCK
         self.own_place = self.path == Path(PLACE)
         self.fault = fault
+
+    def call(self, *words: str) -> str:
+        """The line by which a person says more of what lies in this folder: ``tablefull fix --confirm 3``."""
+        return shlex.join(["tablefull", "fix", *words, *([] if self.own_place else ["--state", str(self.path)])])
 
     def make(self) -> None:
         """The folder, for root alone. KernelRefused where it cannot be made."""
@@ -126,27 +155,25 @@ class Store:
         except OSError as error:
             raise _refused(self.path, error) from None
 
-    def lock(self, holder: str) -> int:
-        """The lock of this host as a descriptor; what holds it says ``holder`` to whoever comes next.
+    def lock(self, holder: str) -> Lock:
+        """The lock of this host; what holds it says ``holder`` to whoever comes next.
 
         KernelRefused, with what the present holder said, where somebody has it.
         """
-        path = self.path / LOCK
+        taken: list[int] = []
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise _refused(path, error) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            said = os.read(descriptor, 500).decode("utf-8", "replace").strip()
-            os.close(descriptor)
-            raise Held(said or "another tablefull fix") from None
-        say_holder(descriptor, holder)
-        return descriptor
+            taken.append(_locked(self.host_lock))
+            taken.append(_locked(self.path / LOCK))
+        except KernelRefused:
+            for descriptor in taken:
+                os.close(descriptor)
+            raise
+        lock = Lock(tuple(taken), "" if self.own_place else f", with its journal in {self.path}")
+        lock.say(holder)
+        return lock
 
     def held(self) -> bool:
-        """Whether somebody has the lock: an undoer, or a command at its work."""
+        """Whether somebody works on a journal of this folder: an undoer, or a command."""
         try:
             descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -179,13 +206,13 @@ class Store:
         """One journal. UsageError where there is none, KernelRefused where it is damaged."""
         if not is_id(identity):
             raise UsageError(
-                f"{identity[:40]!a}: a fix that was made here is named by its number; see tablefull fix --history"
+                f"{identity[:40]!a}: a fix that was made here is named by its number; see {self.call('--history')}"
             )
         path = self.path / f"{identity}.json"
         try:
             return msgspec.json.decode(path.read_bytes(), type=Journal)
         except FileNotFoundError:
-            raise UsageError(f"no fix {identity} was made here; see tablefull fix --history") from None
+            raise UsageError(f"no fix {identity} was made here; see {self.call('--history')}") from None
         except OSError as error:
             raise _refused(path, error) from None
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
@@ -260,11 +287,23 @@ def is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 10 and text == str(int(text))
 
 
-def say_holder(descriptor: int, holder: str) -> None:
-    """Write into the lock who has it. It is for people alone, so a full disk is no matter."""
-    with suppress(OSError):
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder.encode("utf-8", "replace")[:500], 0)
+def _run() -> Path:
+    """Where what lives as long as the kernel does is kept: /run, and /var/run before it (hier(7), FHS 3.0 3.15)."""
+    return next((one for one in (Path("/run"), Path("/var/run")) if one.is_dir()), Path("/run"))
+
+
+def _locked(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _refused(path, error) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        said = os.read(descriptor, 500).decode("utf-8", "replace").strip()
+        os.close(descriptor)
+        raise Held(said or "another tablefull fix") from None
+    return descriptor
 
 
 def replace(path: Path, content: bytes, fault: Fault = never) -> None:
@@ -276,6 +315,8 @@ def replace(path: Path, content: bytes, fault: Fault = never) -> None:
         beside.replace(path)
         sync_folder(path.parent)
     except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
         raise _refused(path, error) from None
 
 
@@ -301,5 +342,10 @@ def sync_folder(path: Path) -> None:
 
 def _refused(path: Path, error: OSError) -> KernelRefused:
     why = (error.strerror or str(error)).lower()
-    remedy = "; a fix needs root: sudo tablefull fix" if isinstance(error, PermissionError) else ""
+    if isinstance(error, PermissionError):
+        remedy = "; a fix needs root: sudo tablefull fix"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "; make room there, or have the journal elsewhere: --state DIR"
+    else:
+        remedy = "; have the journal elsewhere: --state DIR"
     return KernelRefused(f"{path}: {why}{remedy}")

@@ -90,7 +90,7 @@ class LiveHost:
         self.here = Path(root) == Path("/")
         self.netns = netns
         self.space: str | None = None
-        self._inode: int | None = None
+        self.inode: int | None = None
         self._run = run
         self._given = snapshot
         self._key: str | None = netns
@@ -99,7 +99,7 @@ class LiveHost:
             from tablefull.live.spaces import one
 
             found = one(self.proc, netns)
-            self.space, self._inode, self._key = found.path, found.inode, found.key
+            self.space, self.inode, self._key = found.path, found.inode, found.key
 
     @cached_property
     def have(self) -> parts.Parts:
@@ -114,9 +114,9 @@ class LiveHost:
         from tablefull.live.collect import collect, snapshot
 
         collection = collect(Path(self.proc.root), run=self._run)
-        if self._inode is not None:
+        if self.inode is not None:
             spaces = {space.inode: space.key for space in collection.namespaces}
-            self._key = spaces.get(self._inode, self._key)
+            self._key = spaces.get(self.inode, self._key)
         return snapshot(collection)
 
     @cached_property
@@ -136,7 +136,7 @@ class LiveHost:
     @cached_property
     def facts(self) -> HostFacts:
         """The facts of the namespace meant: rules, settings, counters."""
-        if self.netns is None:
+        if self.netns is None or (self.inode is not None and self.inode == self._own_inode()):
             return self.machine
         hosts = self.snapshot.hosts  # first, for it tells under which key the namespace was collected
         wanted = f"{self.name}.netns.{self._key}"
@@ -466,14 +466,17 @@ class LiveHost:
         holes = tuple(hole for hole in self.snapshot.holes if "namespace" in hole.what)
         return others, holes
 
+    def _own_inode(self) -> int | None:
+        return spaces_of.inode_of(self.proc, "proc/self/ns/net")
+
     def is_first_namespace(self) -> bool | None:
         """Whether the namespace meant is the one of process 1, which has the host's own limits; None: cannot tell."""
         if not self.here:
             return self.netns is None
         first = spaces_of.inode_of(self.proc, "proc/1/ns/net")
-        if self._inode is not None:
-            return None if first is None else self._inode == first
-        own = spaces_of.inode_of(self.proc, "proc/self/ns/net")
+        if self.inode is not None:
+            return None if first is None else self.inode == first
+        own = self._own_inode()
         return None if first is None or own is None else own == first
 
 

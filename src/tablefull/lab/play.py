@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from tablefull.errors import KernelRefused
 from tablefull.facts.origin import Hole
+from tablefull.fixes.journal import LOCK_ENVIRONMENT
 from tablefull.lab import answers, ballast, room
 from tablefull.lab.course import Act, Asked, Counted, Diagnosed, Look, Moment, Played, Ran, Request, ended, refusing
 from tablefull.lab.room import Room
@@ -375,12 +376,14 @@ class Player:
     def _fix(self) -> None:
         """``tablefull fix`` on the watched machine, applied and confirmed."""
         state = ["--state", str(self.stage.folder / "fixes")]
+        # The scene's machine is a host of its own: whatever waits to be confirmed on the real one is no matter here.
+        alone = ["env", f"{LOCK_ENVIRONMENT}={self.stage.folder / 'fix.lock'}"]
         lines = tuple(f"tablefull fix {shlex.join(words)} --apply" for words in self.scene.repairs())
         self._begun("fix", lines)
         for words in self.scene.repairs():
             aim = ["--netns", self.scene.machine.space, *state]
             for call in (["fix", *words, *aim, *APPLY], ["fix", "--confirm", *state]):
-                child = self.stage.start(None, "fix", *tablefull(), *call)
+                child = self.stage.start(None, "fix", *alone, *tablefull(), *call)
                 said = self._finish(child, FIX_S)
                 if child.process.returncode:
                     why = self.stage.complaint("fix") or said.strip().rpartition("\n")[2]

@@ -74,16 +74,18 @@ def fix(what: tuple[str, ...], form: str, output: str | None, **said: object) ->
     Nothing changes without --apply. An applied fix is kept by --confirm, else undone when --confirm-within is over:
     by a process that outlives the terminal, the connection and this command, and after a restart.
     """
-    from tablefull.views import fix_running
+    from tablefull.views import fix_running, fix_words
 
+    typed = fix_words.given(click.get_current_context())
     place = said["place"]
     assert place is None or isinstance(place, str)
     ways = {"--confirm": said["confirm"], "--undo": said["undo"], "--undo-pending": said["undo_pending"]}
     ways |= {"--history": said["looked_back"], "--status": said["asked"]}
     chosen = [name for name, value in ways.items() if value]
     if not chosen:
-        return _plan(what, form, output, said)
+        return _plan(what, form, output, said, typed)
     _alone(chosen, what, said)
+    fix_words.only(typed, (*fix_words.WAYS, "place", "yes", *(["form"] if said["looked_back"] else [])), chosen[0])
     store = fix_running.store_of(place)
     way = chosen[0]
     if way in ("--confirm", "--undo"):
@@ -111,7 +113,7 @@ def _is_file(word: str) -> bool:
         return error.errno in (errno.EACCES, errno.EPERM)
 
 
-def _plan(what: tuple[str, ...], form: str, output: str | None, said: dict[str, object]) -> int:
+def _plan(what: tuple[str, ...], form: str, output: str | None, said: dict[str, object], typed: dict[str, str]) -> int:
     from tablefull.fixes.catalog import MAKERS
 
     paths = [word for word in what if word not in MAKERS and (word == "-" or _is_file(word))]
@@ -126,14 +128,15 @@ def _plan(what: tuple[str, ...], form: str, output: str | None, said: dict[str, 
             raise UsageError(f"{ids[0]} beside {paths[0][:80]!a}: evidence is planned from whole; leave {ids[0]} away")
         if said["applied"] or said["from_file"] or said["netns"]:
             raise UsageError(f"{paths[0][:80]!a} is evidence: it is planned from as it is, and never applied here")
-        from tablefull.views import fix_evidence
+        from tablefull.views import fix_evidence, fix_words
 
+        fix_words.only(typed, ("form", "output"), f"{paths[0][:80]!a}, which is evidence,")
         return fix_evidence.show(tuple(paths), form, output)
     if said["applied"] and (form != "text" or output):
         raise UsageError("--apply goes without --format and -o")
     from tablefull.views import fix_planning
 
-    asked = fix_planning.Asked(ids=tuple(ids), said=said, words=sys.argv[1:])
+    asked = fix_planning.Asked(ids=tuple(ids), said=said, words=sys.argv[1:], typed=typed)
     if said["applied"]:
         return fix_planning.apply(asked, _time(said, "confirm_within"), _time(said, "verify_for"))
     found = fix_planning.plans(asked)

@@ -15,19 +15,25 @@ from msgspec import Struct
 from tablefull import __version__
 from tablefull.errors import EXIT_REFUSED, KernelRefused, UsageError
 from tablefull.fixes.act import HostPlan, Step
+from tablefull.views import fix_words
 from tablefull.views.durations import seconds
 from tablefull.views.output import emit, say
 
 SCHEMA = "tablefull/fix-plan/1"
+_MADE_WITH = (*fix_words.MEANT, "persist", "i_know")  # what a plan from a file was made with, or was not
 _TAKES_VALUE = {"--format", "-o", "--output"}
 
 
 class Asked(Struct, frozen=True):
-    """The words of one call: ids, options by name, and the line as typed, to be repeated with --apply."""
+    """The words of one call: ids, options by name, and the line as typed, to be repeated with --apply.
+
+    ``typed``: the options that were said at all, as they are written.
+    """
 
     ids: tuple[str, ...]
     said: dict[str, object]
     words: list[str]
+    typed: dict[str, str] = {}
 
 
 class Found(Struct, frozen=True):
@@ -45,10 +51,13 @@ class Found(Struct, frozen=True):
 def plans(asked: Asked) -> Found:
     """The plans that the words of this call mean."""
     if asked.said["from_file"]:
+        fix_words.only(asked.typed, [name for name in asked.typed if name not in _MADE_WITH], "--plan")
         return Found(_from_file(str(asked.said["from_file"]), asked))
     from tablefull.fixes import predict, steps
     from tablefull.fixes.live_host import LiveHost
 
+    if asked.ids:
+        fix_words.of_these(asked.typed, asked.ids)
     netns = asked.said["netns"]
     assert netns is None or isinstance(netns, str)
     if netns is not None:
@@ -60,6 +69,8 @@ def plans(asked: Asked) -> Found:
     if not ids:
         ids, headline, blind = _wanted(host)
         unseen = tuple(dict.fromkeys(hole.what for hole in host.snapshot.holes))
+        if ids:
+            fix_words.of_these(asked.typed, ids)
     options = _options(asked.said)
     found = [steps.plan(one, host, options) for one in ids]
     if any(plan.steps for plan in found):
@@ -90,12 +101,20 @@ def _complete(plan: HostPlan, host: Any, asked: Asked) -> HostPlan:
     if any(step.persists for step in own):
         import os
 
+        from tablefull.fixes.journal import ENVIRONMENT
         from tablefull.fixes.persist_rules import init_here
+        from tablefull.views.fix_running import store_of
+
+        store = store_of(asked.said["place"])  # type: ignore[arg-type]
+        environment = os.environ if store.own_place else os.environ | {ENVIRONMENT: str(store.path)}
 
         folders = [f"/etc/rc{level}.d" for level in range(2, 6) if host.proc.exists(f"etc/rc{level}.d")]
-        armed = boot_undo.step(init_here(host), os.environ, folders)
+        armed = boot_undo.step(init_here(host), environment, folders)
         if armed is None:
-            told += ("should this host restart before you confirm, undo it by hand then: tablefull fix --undo-pending",)
+            by_hand = (
+                f"should this host restart before you confirm, undo it by hand then: {store.call('--undo-pending')}"
+            )
+            told += (by_hand,)
         else:
             boot = (armed,)
     return msgspec.structs.replace(plan, steps=(*boot, *own, *held), told=told)
@@ -111,10 +130,15 @@ def _persisted(plan: HostPlan, host: Any) -> tuple[tuple[Step, ...], tuple[str, 
 
 def _wanted(host: Any) -> tuple[tuple[str, ...], str, bool]:
     """The fixes that a diagnosis of this host asks for, what it says, and whether it saw too little to tell."""
+    from tablefull.fixes import own_incident
     from tablefull.fixes.diagnosis import diagnose
     from tablefull.views import wording
 
-    found = diagnose(host.snapshot)
+    seen = host.snapshot
+    if host.netns is not None:
+        first = host.is_first_namespace()
+        seen = own_incident.of_namespace(seen, host.machine, host.facts, host.inode, first=first, kernel=host.kernel)
+    found = diagnose(seen)
     ids = tuple(one.id for one in found.fixes if one.id != "none")
     return ids, found.headline, not ids and not wording.answer_known(found)
 

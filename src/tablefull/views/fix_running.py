@@ -14,7 +14,7 @@ from tablefull import __version__
 from tablefull.errors import EXIT_FINE, EXIT_REFUSED, KernelRefused, UsageError
 from tablefull.fixes import faults, guard, rights
 from tablefull.fixes.act import HostPlan
-from tablefull.fixes.journal import Journal, Space, Store, boot_id
+from tablefull.fixes.journal import Journal, Lock, Space, Store, boot_id
 from tablefull.live.proc import Proc
 from tablefull.views import fix_text
 from tablefull.views.output import emit, say
@@ -26,9 +26,9 @@ POLL_S = 0.1
 
 def store_of(place: str | None) -> Store:
     """Where the journals are: as said, else the environment, else the host's own place."""
-    from tablefull.fixes.journal import ENVIRONMENT
+    from tablefull.fixes.journal import ENVIRONMENT, LOCK_ENVIRONMENT
 
-    store = Store(place or os.environ.get(ENVIRONMENT) or None)
+    store = Store(place or os.environ.get(ENVIRONMENT) or None, host_lock=os.environ.get(LOCK_ENVIRONMENT) or None)
     store.fault = faults.of("command", os.environ, store.own_place)
     return store
 
@@ -53,6 +53,20 @@ def apply(
     """Write the journal, have the fix done, say what was seen. The exit code."""
     if lacks := rights.lacking(rights.needed(plan)):
         raise KernelRefused(rights.told(lacks))
+    try:
+        lock = _begun(plan, store)
+        space, descriptor = enter(plan.netns)
+        journal = _journal(plan, store, space, confirm_within_s, verify_for_s, probe)
+        store.write(journal)
+    except KernelRefused as error:
+        raise KernelRefused(f"nothing was changed: {error}") from None
+    receive = guard.start(store, journal, lock, descriptor, "apply")
+    lock.close()
+    store.fault("undoer started")
+    return _listen(store, journal.id, receive)
+
+
+def _begun(plan: HostPlan, store: Store) -> Lock:
     store.make()
     lock = store.lock(f"tablefull fix {plan.fix} (process {os.getpid()}) begins")
     for unended in (one for one in store.all() if not one.over):
@@ -62,10 +76,15 @@ def apply(
             continue
         raise KernelRefused(
             f"fix {unended.id} ({unended.plan.fix}) was begun and never ended, and nobody is left to end it: "
-            "tablefull fix --undo-pending"
+            f"{store.call('--undo-pending')}"
         )
-    space, descriptor = enter(plan.netns)
-    journal = Journal(
+    return lock
+
+
+def _journal(
+    plan: HostPlan, store: Store, space: Space | None, confirm_within_s: float, verify_for_s: float, probe: str | None
+) -> Journal:
+    return Journal(
         id=store.new_id(),
         plan=plan,
         made_at=time.time(),
@@ -77,11 +96,6 @@ def apply(
         space=space,
         probe=probe,
     )
-    store.write(journal)
-    receive = guard.start(store, journal, lock, descriptor, "apply")
-    os.close(lock)
-    store.fault("undoer started")
-    return _listen(store, journal.id, receive)
 
 
 def _listen(store: Store, identity: str, receive: int) -> int:
@@ -100,7 +114,7 @@ def _listen(store: Store, identity: str, receive: int) -> int:
                 say(f"tablefull: a defect of the undoer: {event['error']}")
             if event.get("state") == "applied":
                 journal = store.read(identity)
-                show(fix_text.applied(journal, event["wrong"], _width()))
+                show(fix_text.applied(journal, event["wrong"], store.call("--confirm", identity), _width()))
                 if not event["wrong"]:
                     return EXIT_FINE
     finally:
@@ -119,8 +133,12 @@ def confirm(store: Store, identity: str | None) -> int:
     if journal.boot_id != boot_id():
         raise KernelRefused(
             f"fix {journal.id} was applied before this host restarted, and what it changed is gone: "
-            "tablefull fix --undo-pending tidies up, then apply it again"
+            f"{store.call('--undo-pending')} tidies up, then apply it again"
         )
+    if lost := _lost(journal):
+        store.decide(journal.id, "undo", lost, time.time())
+        _ended(store, journal.id)
+        raise KernelRefused(f"{lost}: fix {journal.id} has nothing left to keep")
     decided = store.decide(journal.id, "confirm", who(), time.time())
     after = _ended(store, journal.id)
     if decided.what != "confirm":
@@ -184,6 +202,8 @@ def _reopen(store: Store, journal: Journal, why: str) -> None:
 
 def history(store: Store, form: str) -> int:
     """Every fix that was made here."""
+    if form not in ("text", "json"):
+        raise UsageError(f"--history is shown as text or json, not as {form}")
     journals = store.all()
     if form == "json":
         import msgspec
@@ -201,7 +221,7 @@ def status(store: Store) -> int:
     for journal in pending:
         show(fix_text.ended(journal, _width()))
         if not store.held():
-            say("tablefull: nobody is left to undo it: tablefull fix --undo-pending")
+            say(f"tablefull: nobody is left to undo it: {store.call('--undo-pending')}")
     if not pending:
         emit("Nothing waits to be confirmed.\n")
     return EXIT_FINE
@@ -217,7 +237,7 @@ def _pending(store: Store, identity: str | None, what: str) -> Journal:
         raise UsageError(f"--{what}: there are several, name one: {', '.join(one.id for one in pending)}")
     last = store.all()[-1:]
     told = f"; {_over(last[0])}" if last else ""
-    raise UsageError(f"nothing waits to be confirmed{told}; name what to {what}, see tablefull fix --history")
+    raise UsageError(f"nothing waits to be confirmed{told}; name what to {what}, see {store.call('--history')}")
 
 
 def _over(journal: Journal) -> str:
@@ -240,25 +260,41 @@ def _ended(store: Store, identity: str) -> Journal:
             lock = store.lock(f"fix {identity} is being ended (process {os.getpid()})")
             return _finish(store, store.read(identity), lock)
         time.sleep(POLL_S)
-    raise KernelRefused(f"fix {identity} was not ended within {OVER_S:g} s; see tablefull fix --status")
+    raise KernelRefused(f"fix {identity} was not ended within {OVER_S:g} s; see {store.call('--status')}")
 
 
-def _finish(store: Store, journal: Journal, lock: int) -> Journal:
+def _finish(store: Store, journal: Journal, lock: Lock) -> Journal:
     """Have it ended in a process of its own."""
     if journal.over:
-        os.close(lock)
+        lock.close()
         return journal
     descriptor = None
     if journal.space is not None:
         descriptor = again(journal.space)
         if descriptor is None:
-            journal.notes.append(f"the network namespace {journal.space.name} is gone, and its settings with it")
+            journal.notes.append(_gone(journal.space))
             gone = {number for number, step in enumerate(journal.plan.steps) if step.scope == "netns"}
             for one in journal.acts:
                 if one.step in gone and one.state in ("doing", "done"):
                     one.state = "undone"
             store.write(journal)
     return guard.finish(store, journal, lock, descriptor)
+
+
+def _lost(journal: Journal) -> str:
+    """That the namespace of a fix is gone, in words; empty where it is there, or the fix is the whole host's."""
+    space = journal.space
+    if space is None:
+        return ""
+    descriptor = again(space)
+    if descriptor is None:
+        return _gone(space)
+    os.close(descriptor)
+    return ""
+
+
+def _gone(space: Space) -> str:
+    return f"the network namespace {space.name} is gone, and its settings with it"
 
 
 def _end(journal: Journal, *, wanted: str) -> int:

@@ -117,8 +117,8 @@ def predicted(effect: Predicted) -> str:
     return f"{', '.join(said) or 'unknown'} ({effect.how})"
 
 
-def applied(journal: Journal, wrong: Sequence[str], width: int) -> Page:
-    """What was seen after the change, and what to type now."""
+def applied(journal: Journal, wrong: Sequence[str], confirming: str, width: int) -> Page:
+    """What was seen after the change, and what to type now: ``confirming``, as root."""
     page = Page(width)
     page.add((f"Fix {journal.id}, {journal.plan.fix}, is applied", "strong"), (" and not confirmed.", ""))
     for line in journal.seen:
@@ -128,7 +128,7 @@ def applied(journal: Journal, wrong: Sequence[str], width: int) -> Page:
         return page
     until = clock(journal.deadline_at)
     page.text(f"See that you still reach this host, best from another terminal, and confirm; at {until} it is undone:")
-    page.commands((f"sudo tablefull fix --confirm {journal.id}",))
+    page.commands((f"sudo {confirming}",))
     if any(step.when == "confirmed" for step in journal.plan.steps):
         page.text("The files that make it last over a restart are written when you confirm.", "dim")
     return page

@@ -1,0 +1,52 @@
+"""Which options of ``tablefull fix`` go together; what does not is refused: whoever typed it meant something."""
+
+from collections.abc import Collection, Mapping
+
+import click
+from click.core import ParameterSource
+
+from tablefull.errors import UsageError
+
+# Options that say how one fix is to be done, by the name of the parameter.
+MEANT: dict[str, tuple[str, ...]] = {
+    "where": ("flush-entries",),
+    "ports": ("notrack", "rate-limit-or-block-source", "synproxy-or-syncookies"),
+    "addresses": ("notrack",),
+    "sources": ("rate-limit-or-block-source",),
+    "way": ("notrack", "synproxy-or-syncookies"),
+    "limit": ("raise-max", "raise-expect-max"),
+    "buckets": ("raise-hashsize", "raise-max"),
+    "timeouts": ("shorten-timeouts",),
+    "rate": ("rate-limit-or-block-source",),
+    "burst": ("rate-limit-or-block-source",),
+    "invalid": ("drop-invalid-or-be-liberal",),
+    "mss": ("synproxy-or-syncookies",),
+    "wscale": ("synproxy-or-syncookies",),
+}
+WAYS = ("confirm", "undo", "undo_pending", "looked_back", "asked")
+
+
+def given(context: click.Context) -> dict[str, str]:
+    """The options that were typed: name of the parameter → as it is written."""
+    return {
+        one.name: max(one.opts, key=len)
+        for one in context.command.params
+        if isinstance(one, click.Option) and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE
+    }
+
+
+def only(typed: Mapping[str, str], allowed: Collection[str], beside: str) -> None:
+    """UsageError where an option was typed that is of no use ``beside`` what else was said."""
+    if over := [option for name, option in typed.items() if name not in allowed]:
+        raise UsageError(f"{beside} goes without {', '.join(over)}")
+
+
+def of_these(typed: Mapping[str, str], fixes: Collection[str]) -> None:
+    """UsageError where an option was typed that none of ``fixes`` takes."""
+    for name, option in typed.items():
+        takers = MEANT.get(name)
+        if takers is not None and not set(takers) & set(fixes):
+            planned = ", ".join(fixes)
+            raise UsageError(
+                f"{option} is for {' and '.join(takers)}, not for {planned}: leave it away, or name the fix"
+            )
