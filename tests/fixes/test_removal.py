@@ -24,8 +24,8 @@ def test_every_kept_change_has_its_removal(name: str, fix: str) -> None:
 def test_the_runtime_comes_first() -> None:
     undo = catalog.make("raise-max", host("debian-12", max=65536), ()).undo
     assert undo[0] == "sysctl -w net.netfilter.nf_conntrack_max=65536"
-    assert undo.index(removal.HEADER) < undo.index("rm -f /etc/sysctl.d/90-conntrack.conf")
-    assert "rm -f /etc/udev/rules.d/90-conntrack.rules" in undo
+    assert undo.index(removal.HEADER) < undo.index("rm -f /etc/sysctl.d/90-tablefull-conntrack.conf")
+    assert "rm -f /etc/udev/rules.d/90-tablefull-conntrack.rules" in undo
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ LOAD_FILES = ("etc/modules", "etc/sysconfig/iptables-config", "etc/sysconfig/ip6
 MODPROBE_FOLDERS = ("etc/modprobe.d", "run/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d")
 RULE_FILES = (
     "etc/sysconfig/iptables", "etc/sysconfig/ip6tables", "etc/iptables/rules.v4", "etc/iptables/rules.v6",
-    "etc/iptables/rules-save", "etc/iptables/rules6-save", "etc/iptables.rules", "etc/nftables.conf",
+    "etc/iptables/rules-save", "etc/iptables/rules6-save", "etc/iptables.rules", "etc/tablefull-iptables.rules",
+    "etc/tablefull-iptables.raw.rules", "etc/nftables.conf",
     "etc/sysconfig/nftables.conf", "etc/nftables.nft", "etc/ufw/before.rules", "etc/rc.local",
 )  # fmt: skip
 HOOK_FOLDERS = ("etc/network/if-pre-up.d", "etc/network/if-up.d", "etc/local.d", "etc/udev/rules.d")

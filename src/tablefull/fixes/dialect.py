@@ -11,7 +11,7 @@ from tablefull.fixes.plan import Situation
 from tablefull.kernel import identity, sysctls, vendors
 
 PLACEHOLDER_PORT = "PORT"
-SYSCTL_FILE = "/etc/sysctl.d/90-conntrack.conf"
+SYSCTL_FILE = "/etc/sysctl.d/90-tablefull-conntrack.conf"
 
 _REDHAT = frozenset(
     "rhel redhat red centos fedora rocky almalinux alma ol oracle oraclelinux scientific amzn amazon xcp-ng "
@@ -237,17 +237,17 @@ def persist_order(situation: Situation, path: str = SYSCTL_FILE) -> tuple[str, .
         install = f"install {module} /sbin/modprobe --ignore-install {module} && /sbin/sysctl -p >/dev/null"
         return (lines_into("/etc/modprobe.conf", install, append=True),)
     if systemd(situation):
-        return (lines_into("/etc/modules-load.d/conntrack.conf", module), reload_rule("nf_conntrack", path))
+        return (lines_into("/etc/modules-load.d/tablefull-conntrack.conf", module), reload_rule("nf_conntrack", path))
     if kin == "redhat":
         # initscripts run /etc/sysconfig/modules/*.modules and then apply sysctl.conf once more (rc.sysinit, RHEL 6).
         return (
             lines_into(
-                "/etc/sysconfig/modules/conntrack.modules",
+                "/etc/sysconfig/modules/tablefull-conntrack.modules",
                 "#!/bin/sh",
                 f"/sbin/modprobe {module}",
                 "/sbin/sysctl -e -p",
             ),
-            "chmod 755 /etc/sysconfig/modules/conntrack.modules",
+            "chmod 755 /etc/sysconfig/modules/tablefull-conntrack.modules",
         )
     if kin in ("debian", "ubuntu", "alpine"):
         return (

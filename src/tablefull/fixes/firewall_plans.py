@@ -187,7 +187,7 @@ def synproxy(situation: Situation, answers: tuple[str, ...]) -> Plan:
     undo: tuple[str, ...] = (dialect.restore(situation, "net.ipv4.tcp_syncookies"),)
     persist: tuple[str, ...] = ()
     values = {"net.ipv4.tcp_syncookies": 1}
-    path = "/etc/sysctl.d/90-syncookies.conf"
+    path = "/etc/sysctl.d/90-tablefull-syncookies.conf"
     if able:
         loose = "nf_conntrack_tcp_loose"
         commands += ("sysctl -w net.ipv4.tcp_timestamps=1",)
@@ -288,7 +288,7 @@ def drop_invalid(situation: Situation, answers: tuple[str, ...]) -> Plan:
     name = "nf_conntrack_tcp_be_liberal"
     forwards = bool(situation.nat_in_use) or dialect.kubernetes(situation) or situation.bridged
     forwards = forwards or situation.role in ("router", "gateway", "firewall", "node")
-    path = "/etc/sysctl.d/90-conntrack-liberal.conf"
+    path = "/etc/sysctl.d/90-tablefull-conntrack-liberal.conf"
     other = dialect.write(situation, name, 1)
     if forwards:
         if dialect.uses_nft(situation):
@@ -331,7 +331,7 @@ def drop_invalid(situation: Situation, answers: tuple[str, ...]) -> Plan:
 def disable_tcp_loose(situation: Situation, answers: tuple[str, ...]) -> Plan:
     """No pickup in the middle of a stream."""
     name = "nf_conntrack_tcp_loose"
-    path = "/etc/sysctl.d/90-conntrack-loose.conf"
+    path = "/etc/sysctl.d/90-tablefull-conntrack-loose.conf"
     return compose(
         "disable-tcp-loose",
         situation,
@@ -457,6 +457,6 @@ def _load_at_boot(situation: Situation, names: str) -> tuple[str, ...]:
     if kin == "redhat" and not dialect.systemd(situation):
         return (f"sed -i 's/^IPTABLES_MODULES=.*/IPTABLES_MODULES=\"{names}\"/' /etc/sysconfig/iptables-config",)
     if dialect.systemd(situation) and kin != "openwrt":
-        return (dialect.lines_into("/etc/modules-load.d/conntrack-helpers.conf", *names.split()),)
-    path = "/etc/modules.d/conntrack-helpers" if kin == "openwrt" else "/etc/modules"
+        return (dialect.lines_into("/etc/modules-load.d/tablefull-conntrack-helpers.conf", *names.split()),)
+    path = "/etc/modules.d/tablefull-conntrack-helpers" if kin == "openwrt" else "/etc/modules"
     return (dialect.lines_into(path, *names.split(), append=kin != "openwrt"),)

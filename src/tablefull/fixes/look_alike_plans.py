@@ -279,7 +279,7 @@ def nothing(situation: Situation, answers: tuple[str, ...]) -> Plan:
             why="nothing here shows a full table; count well below max, and the drop column (hexadecimal) standing "
             "still, confirm it",
         )
-    path = "/etc/sysctl.d/90-network-limits.conf"
+    path = "/etc/sysctl.d/90-tablefull-network-limits.conf"
     values = dict(remedy.sets)
     raised = {name: value for name, value in values.items() if (dialect.present(situation, name) or 0) < value}
     return compose(

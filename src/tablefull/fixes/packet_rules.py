@@ -136,11 +136,11 @@ def keep(situation: Situation, rules: tuple[Rule, ...], name: str = "tablefull_r
             "rc-update add ip6tables",
         )
     return (
-        "iptables-save > /etc/iptables.rules",
-        "ip6tables-save > /etc/ip6tables.rules",
+        "iptables-save > /etc/tablefull-iptables.rules",
+        "ip6tables-save > /etc/tablefull-ip6tables.rules",
         (
-            "# have the boot load them again: iptables-restore < /etc/iptables.rules and ip6tables-restore < "
-            "/etc/ip6tables.rules"
+            "# have the boot load them again: iptables-restore < /etc/tablefull-iptables.rules and ip6tables-restore < "
+            "/etc/tablefull-ip6tables.rules"
         ),
     )
 
@@ -155,7 +155,7 @@ def _unit(situation: Situation, rules: tuple[Rule, ...], name: str) -> tuple[str
     """A unit that types these rules at every boot, after those who write theirs."""
     typed = insert(situation, rules)
     if not dialect.systemd(situation):
-        path = "/etc/local.d/rules.start" if dialect.init(situation) == "openrc" else "/etc/rc.local"
+        path = "/etc/local.d/tablefull-rules.start" if dialect.init(situation) == "openrc" else "/etc/rc.local"
         return (f"# have the boot type them again: the lines above go into {path}, before any 'exit'",)
     service = f"{name.replace('_', '-')}.service"
     path = f"/etc/systemd/system/{service}"
@@ -207,15 +207,15 @@ def _debian(situation: Situation) -> tuple[str, ...]:
     if dialect.front_end(situation) == "iptables-persistent":
         return ("/etc/init.d/iptables-persistent save",)
     return (
-        "iptables-save -t raw > /etc/iptables.raw.rules",
-        "ip6tables-save -t raw > /etc/ip6tables.raw.rules",
+        "iptables-save -t raw > /etc/tablefull-iptables.raw.rules",
+        "ip6tables-save -t raw > /etc/tablefull-ip6tables.raw.rules",
         dialect.lines_into(
-            "/etc/network/if-pre-up.d/raw-rules",
+            "/etc/network/if-pre-up.d/tablefull-raw-rules",
             "#!/bin/sh",
-            "iptables-restore < /etc/iptables.raw.rules",
-            "ip6tables-restore < /etc/ip6tables.raw.rules",
+            "iptables-restore < /etc/tablefull-iptables.raw.rules",
+            "ip6tables-restore < /etc/tablefull-ip6tables.raw.rules",
         ),
-        "chmod 755 /etc/network/if-pre-up.d/raw-rules",
+        "chmod 755 /etc/network/if-pre-up.d/tablefull-raw-rules",
     )
 
 

@@ -62,7 +62,9 @@ def persist_config(situation: Situation, answers: tuple[str, ...]) -> Plan:
         )
     if openvz:
         persist += (
-            dialect.lines_into("/etc/modprobe.d/openvz.conf", "options nf_conntrack ip_conntrack_disable_ve0=0"),
+            dialect.lines_into(
+                "/etc/modprobe.d/tablefull-openvz.conf", "options nf_conntrack ip_conntrack_disable_ve0=0"
+            ),
         )
     if kin == "coreos":
         persist += (
@@ -84,7 +86,7 @@ def persist_config(situation: Situation, answers: tuple[str, ...]) -> Plan:
         answers,
         title="Make the setting arrive after its module, and stay",
         commands=commands,
-        undo=(f"rm -f /etc/modules-load.d/conntrack.conf {dialect.udev_file(own)}",)
+        undo=(f"rm -f /etc/modules-load.d/tablefull-conntrack.conf {dialect.udev_file(own)}",)
         if dialect.systemd(situation) and kin not in ("nixos", "openwrt")
         else ("# take the lines written above out of their files again",),
         persist=persist,

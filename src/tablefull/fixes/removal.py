@@ -8,7 +8,7 @@ import re
 
 HEADER = "# only where it was made to last, or the next boot brings it back:"
 # One file for the order of loading, whichever plan wrote it first.
-_SHARED = frozenset(("/etc/modules-load.d/conntrack.conf",))
+_SHARED = frozenset(("/etc/modules-load.d/tablefull-conntrack.conf",))
 _STARTED = (
     (re.compile(r"systemctl enable ([\w@.\- ]+)", re.ASCII), "systemctl disable"),
     (re.compile(r"rc-update add ([\w-]+)", re.ASCII), "rc-update del"),

@@ -119,7 +119,7 @@ def _keep_buckets(situation: Situation, buckets: int) -> tuple[str, ...]:
         return (f"# compiled in: add nf_conntrack.hashsize={buckets} to the kernel's command line",)
     if dialect.old_stack(situation):
         return (dialect.lines_into("/etc/modprobe.conf", f"options ip_conntrack hashsize={buckets}", append=True),)
-    return (dialect.lines_into("/etc/modprobe.d/conntrack.conf", f"options nf_conntrack hashsize={buckets}"),)
+    return (dialect.lines_into("/etc/modprobe.d/tablefull-conntrack.conf", f"options nf_conntrack hashsize={buckets}"),)
 
 
 def _kube_keeps(situation: Situation) -> tuple[str, ...]:
@@ -274,7 +274,7 @@ def raise_hashsize(situation: Situation, answers: tuple[str, ...]) -> Plan:
     if refuse is not None:
         why += f"; this kernel refuses an insert into a chain of {refuse[0]} to {refuse[1]}"
     # A file of its own: the limit may stand in the usual one already.
-    path = "/etc/sysctl.d/90-conntrack-buckets.conf"
+    path = "/etc/sysctl.d/90-tablefull-conntrack-buckets.conf"
     known = situation.buckets is not None
     kept = {"nf_conntrack_max": limit} if situation.max and not by_sysctl else {}
     if by_sysctl and known:
@@ -340,7 +340,7 @@ def _keep_present(situation: Situation, path: str) -> tuple[str, ...]:
         return (f'echo "{dialect.key(situation, "nf_conntrack_buckets")} = {now}" {into} {file}',)
     if dialect.old_stack(situation):
         return (f'echo "options ip_conntrack hashsize={now}" >> /etc/modprobe.conf',)
-    return (f'echo "options nf_conntrack hashsize={now}" > /etc/modprobe.d/conntrack.conf',)
+    return (f'echo "options nf_conntrack hashsize={now}" > /etc/modprobe.d/tablefull-conntrack.conf',)
 
 
 def _keep_buckets_as(situation: Situation, number: str) -> tuple[str, ...]:
@@ -362,19 +362,21 @@ def raise_expect_max(situation: Situation, answers: tuple[str, ...]) -> Plan:
     if old:
         # The sysctl came by 2.6.32; before it only the expectation hash could be given at load (docs/kernel).
         commands: tuple[str, ...] = (
-            dialect.lines_into("/etc/modprobe.d/expect.conf", f"options nf_conntrack expect_hashsize={limit // 4}"),
+            dialect.lines_into(
+                "/etc/modprobe.d/tablefull-expect.conf", f"options nf_conntrack expect_hashsize={limit // 4}"
+            ),
             "# this kernel takes it only when the module is loaded: reboot",
         )
-        undo: tuple[str, ...] = ("rm /etc/modprobe.d/expect.conf",)
+        undo: tuple[str, ...] = ("rm /etc/modprobe.d/tablefull-expect.conf",)
         persist: tuple[str, ...] = ()
     else:
         commands = (dialect.write(situation, "nf_conntrack_expect_max", limit),)
         undo = (dialect.restore(situation, "nf_conntrack_expect_max"),)
         persist = (
             *dialect.persist_sysctls(
-                situation, {"nf_conntrack_expect_max": limit}, "/etc/sysctl.d/90-conntrack-expect.conf"
+                situation, {"nf_conntrack_expect_max": limit}, "/etc/sysctl.d/90-tablefull-conntrack-expect.conf"
             ),
-            *dialect.persist_order(situation, "/etc/sysctl.d/90-conntrack-expect.conf"),
+            *dialect.persist_order(situation, "/etc/sysctl.d/90-tablefull-conntrack-expect.conf"),
         )
     return compose(
         "raise-expect-max",

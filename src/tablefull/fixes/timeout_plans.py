@@ -82,7 +82,7 @@ def shorten_timeouts(situation: Situation, answers: tuple[str, ...]) -> Plan:
             "# the timeouts that matter here are short already: look at who makes the entries",
             dialect.talkers(situation),
         )
-    path = "/etc/sysctl.d/90-conntrack-timeouts.conf"
+    path = "/etc/sysctl.d/90-tablefull-conntrack-timeouts.conf"
     persist = (
         (*dialect.persist_sysctls(situation, lower, path), *dialect.persist_order(situation, path)) if lower else ()
     )

@@ -13,7 +13,7 @@ from tablefull.kernel import identity, modules
 
 NFT_TABLE = "tablefull_notrack"
 RAW = -300  # before tracking, which hooks in at -200 (netfilter_ipv4.h 6.18)
-BRIDGE_FILE = "/etc/sysctl.d/90-bridge-nf.conf"
+BRIDGE_FILE = "/etc/sysctl.d/90-tablefull-bridge-nf.conf"
 
 _FILTERS = frozenset(("ufw", "firewalld", "iptables-services", "iptables-persistent", "iptables"))
 # What is meant where a cause is known and the evidence names no service.
@@ -383,7 +383,9 @@ def unload_modules(situation: Situation, answers: tuple[str, ...]) -> Plan:
                 "fail instead:"
             ),
             dialect.lines_into(
-                "/etc/modprobe.d/no-nat-table.conf", "install iptable_nat /bin/false", "install ip6table_nat /bin/false"
+                "/etc/modprobe.d/tablefull-no-nat-table.conf",
+                "install iptable_nat /bin/false",
+                "install ip6table_nat /bin/false",
             ),
         )
     reload = "iptables-restore < /root/iptables.before"

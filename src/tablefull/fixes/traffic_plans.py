@@ -190,7 +190,7 @@ def _keep_range(situation: Situation, name: str) -> tuple[str, ...]:
         )
     line = f"{name} = 1024 65535"
     if dialect.keeps_sysctls(situation):
-        return (dialect.lines_into("/etc/sysctl.d/90-port-range.conf", line),)
+        return (dialect.lines_into("/etc/sysctl.d/90-tablefull-port-range.conf", line),)
     return (dialect.lines_into("/etc/sysctl.conf", line, append=True),)
 
 

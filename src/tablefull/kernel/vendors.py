@@ -29,7 +29,7 @@ class Distribution(Struct, frozen=True):
     packages: str
     front_ends: tuple[str, ...]
     kernel: str
-    persist: str = "/etc/sysctl.d/90-conntrack.conf"
+    persist: str = "/etc/sysctl.d/90-tablefull-conntrack.conf"
     immutable: bool = False
 
 
@@ -41,7 +41,7 @@ class _Row(Struct, frozen=True):
     packages: str
     front_ends: tuple[str, ...]
     kernel: str
-    persist: str = "/etc/sysctl.d/90-conntrack.conf"
+    persist: str = "/etc/sysctl.d/90-tablefull-conntrack.conf"
     immutable: bool = False
 
 
