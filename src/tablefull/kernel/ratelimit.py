@@ -89,7 +89,7 @@ class Estimate(Struct, frozen=True):
     the windows that ``window_s`` spans. ``rate_per_s``: their quotient. ``exact``: nothing was hidden, the lines are
     the count. ``undercounts``: the true number is higher for a reason ``how`` gives. ``shared_with``: other messages
     use the same limit in this evidence, so part of the hidden ones are theirs. ``window_s``/``rate_per_s`` are None
-    where no time is known.
+    where no time is known, or where what is here is a floor.
     """
 
     dropped_min: int
@@ -188,7 +188,8 @@ def _nothing_hidden(
         f"{_lines(printed)}; {interval_s:g} s of them hold all {burst} the limit lets through and no line says how many"
         " more were hidden, so this is a floor"
     )
-    return Estimate(printed, printed, window_s, rate, how, True, shared, False)
+    # Ten lines within a tenth of a second are no two a second: how long the hidden ones went on is not here either.
+    return Estimate(printed, printed, None, None, how, True, shared, False)
 
 
 def _windows(

@@ -89,7 +89,8 @@ def loss(case: Case) -> Loss | None:
             exact = estimate.dropped_estimate == estimate.dropped_min
             typed = " ".join(one.text for one in host.typed)
             excerpt = exact and (len(evidence) <= FEW_LINES or any(word in typed for word in ("tail", "head", "grep")))
-            basis: Basis = "shown" if exact else "version" if case.kernel else "unknown"
+            floor = exact and estimate.undercounts and not estimate.exact
+            basis: Basis = "unknown" if floor else "shown" if exact else "version" if case.kernel else "unknown"
             how = estimate.how
             if excerpt:
                 seen = "1 line" if estimate.dropped_min == 1 else f"{estimate.dropped_min} lines"
