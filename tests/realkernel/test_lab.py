@@ -171,8 +171,9 @@ def test_a_scene_that_waits_says_how_to_enter_and_goes_at_ctrl_c() -> None:
         )
         assert "xenbr0" in entered.stdout
         child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=60)
+        rest, errors = child.communicate(timeout=60)
         assert (child.returncode, errors) == (0, "")
+        assert rest.endswith("The scene xen-dom0 is over and removed; this host is as it was before.\n")
         assert left(scene) == []
 
 

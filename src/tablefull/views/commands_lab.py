@@ -223,6 +223,7 @@ def _hold(kind: "type[Scene]", length_s: float | None, rate: float | None, conse
             _show(text.stage(scene, room, width))
             _show(text.waiting(scene, width))
             Player(stage, scene, room, length_s or 0.0, lambda news: _show(teller.page(news)), ending.going).hold()
+    emit(f"\nThe scene {kind.name} is over and removed; this host is as it was before.\n")
     return EXIT_FINE
 
 
