@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,21 +45,35 @@ def entry(sequence: int = 1, flags: int = nlattr.MULTI) -> bytes:
 DONE = nlattr.message(nlattr.DONE, nlattr.MULTI, 1, struct.pack("=i", 0))
 
 
-def answers(link: Netlink) -> int:
+def one_by_one(link: Netlink) -> int:
     return sum(1 for _ in link.answers(ctnetlink.dump_request))
 
 
-def test_an_answer_of_several_datagrams() -> None:
+def at_once(link: Netlink) -> int:
+    return sum(1 for _ in link.entries(ctnetlink.dump_request, ctnetlink.Reader()))
+
+
+Answers = Callable[[Netlink], int]
+
+
+@pytest.fixture(params=[one_by_one, at_once])
+def answers(request: pytest.FixtureRequest) -> Answers:
+    """Both ways to read the answer to a request: how many entries it has."""
+    way: Answers = request.param
+    return way
+
+
+def test_an_answer_of_several_datagrams(answers: Answers) -> None:
     link = Answering(entry() + entry(), entry(), DONE)
     assert answers(link) == 3
     assert not link.interrupted
 
 
-def test_what_belongs_to_another_question_is_passed_by() -> None:
+def test_what_belongs_to_another_question_is_passed_by(answers: Answers) -> None:
     assert answers(Answering(entry(sequence=9) + entry(), DONE)) == 1
 
 
-def test_an_inconsistent_dump_is_noticed() -> None:
+def test_an_inconsistent_dump_is_noticed(answers: Answers) -> None:
     link = Answering(entry(flags=nlattr.MULTI | nlattr.DUMP_INTERRUPTED), DONE)
     assert answers(link) == 1
     assert link.interrupted
@@ -74,7 +89,7 @@ def test_an_inconsistent_dump_is_noticed() -> None:
         (errno.EIO, "input/output error"),
     ],
 )
-def test_every_refusal_is_one_line(code: int, words: str) -> None:
+def test_every_refusal_is_one_line(code: int, words: str, answers: Answers) -> None:
     refused = nlattr.message(nlattr.ERROR, 0, 1, struct.pack("=i", -code) + bytes(16))
     for given in (refused, OSError(code, os.strerror(code))):
         with pytest.raises(KernelRefused) as told:
@@ -83,7 +98,7 @@ def test_every_refusal_is_one_line(code: int, words: str) -> None:
         assert "\n" not in str(told.value)
 
 
-def test_silence_and_garbage() -> None:
+def test_silence_and_garbage(answers: Answers) -> None:
     with pytest.raises(Interrupted, match="no answer for"):
         answers(Answering(TimeoutError()))
     with pytest.raises(ParseError):

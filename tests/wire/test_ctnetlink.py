@@ -104,6 +104,64 @@ def test_mutilated(which: int, changes: list[tuple[int, int]], cut: int) -> None
         assert known.broken == 1
 
 
+def one_by_one(data: bytes) -> tuple[list[at.Row], nlattr.Message | None, bool, bool]:
+    """The entries of an answer to request 1, the message that ends it, whether interrupted, and whether it breaks off."""
+    rows: list[at.Row] = []
+    interrupted = False
+    reader = Reader()
+    try:
+        for message in nlattr.messages(data, len(data)):
+            if message.sequence != 1:
+                continue
+            interrupted |= bool(message.flags & nlattr.DUMP_INTERRUPTED)
+            if at.is_entry(message) and (found := reader.row(data, message)) is not None:
+                rows.append(found)
+            if message.type in (nlattr.DONE, nlattr.ERROR) or not message.flags & nlattr.MULTI:
+                return rows, message, interrupted, False
+    except ParseError:
+        return rows, None, interrupted, True
+    return rows, None, interrupted, False
+
+
+PARTS = st.one_of(
+    st.builds(
+        lambda which, kind, flags, sequence: entry(*SAMPLES[which], kind=kind, flags=flags, sequence=sequence),
+        st.integers(0, 3),
+        st.sampled_from((at.NEW, at.NEW, at.NEW, at.DELETE, 4)),
+        st.sampled_from((nlattr.MULTI, nlattr.MULTI, nlattr.MULTI, nlattr.MULTI | nlattr.DUMP_INTERRUPTED, 0)),
+        st.sampled_from((1, 1, 1, 2)),
+    ),
+    st.sampled_from([nlattr.message(kind, nlattr.MULTI, 1, bytes(4)) for kind in (nlattr.DONE, nlattr.ERROR, 1)]),
+)
+
+
+@given(
+    st.lists(PARTS, max_size=12),
+    st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=3),
+    st.integers(0, 40),
+)
+def test_a_datagram_at_once_is_its_messages_one_by_one(
+    parts: list[bytes], changes: list[tuple[int, int]], cut: int
+) -> None:
+    """Whole, changed and cut off; and by a reader that knows the shapes already."""
+    data = bytearray(b"".join(parts))
+    for place, value in changes:
+        if data:
+            data[place % len(data)] = value
+    raw = bytes(data[: max(0, len(data) - cut)] if cut % 4 == 3 else data)
+    wanted, end, interrupted, torn = one_by_one(raw)
+    reader = Reader()
+    for _ in range(2):
+        found: list[at.Row] = []
+        if torn:
+            with pytest.raises(ParseError):
+                found.extend(reader.entries(raw, 1))
+        else:
+            found.extend(reader.entries(raw, 1))
+        assert found == wanted
+        assert (reader.end, reader.interrupted) == (end, interrupted)
+
+
 def test_no_more_shapes_than_are_worth_it() -> None:
     reader = Reader()
     for count in range(at.Reader.MOST_SHAPES + 20):

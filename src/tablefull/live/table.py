@@ -89,11 +89,7 @@ def interval(count: int, of: int, population: int | None) -> tuple[float, float]
 
 def rows(link: Netlink, reader: at.Reader, family: int = 0) -> Iterator[at.Row]:
     """Entries one by one, in plain Python."""
-    for data, message in link.answers(lambda sequence: at.dump_request(sequence, family)):
-        if at.is_entry(message):
-            row = reader.row(data, message)
-            if row is not None:
-                yield row
+    return link.entries(lambda sequence: at.dump_request(sequence, family), reader)
 
 
 def pick(words: Sequence[int], masks: Sequence[int] = ()) -> Callable[[at.Row], Key]:

@@ -8,7 +8,6 @@ are the opposite case: they must arrive exactly as they are, so they are never w
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable
 from typing import TextIO
 
@@ -41,6 +40,8 @@ def harmless(text: str) -> str:
 
 
 def _spelled(character: str) -> str:
+    import unicodedata
+
     code = ord(character)
     if unicodedata.category(character) == "Zs":
         return " "
@@ -62,6 +63,8 @@ def columns(text: str) -> int:
     """How many columns a text takes: East Asian wide characters take two, combining ones none."""
     if text.isascii():
         return len(text)
+    import unicodedata  # most pages have no such line
+
     return sum(
         0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
     )

@@ -283,9 +283,15 @@ class _Walk:
         codes.append(f"{size - at}x")
         if len(set(words)) < len(words):
             return None  # an attribute that is there twice
-        constants = tuple(self.values.get(word, 0) for word in range(ROW_WORDS))
+        said = [self.values.get(word, 0) for word in range(ROW_WORDS)]
         at_word = {word: index for index, word in enumerate(words)}
-        pick = itemgetter(*(at_word.get(word, len(words) + word) for word in range(ROW_WORDS)))
+        constants = tuple({said[word] for word in range(ROW_WORDS) if word not in at_word})
+        pick = itemgetter(
+            *(
+                at_word[word] if word in at_word else len(words) + constants.index(said[word])
+                for word in range(ROW_WORDS)
+            )
+        )
         bits = int.from_bytes(mask, "big")
         headers = int.from_bytes(self.data, "big") & bits
         return _Shape(bits, headers, struct.Struct(">" + "".join(codes)), constants, pick)
@@ -310,24 +316,67 @@ def is_entry(message: nlattr.Message) -> bool:
 
 
 class Reader:
-    """Entries of many messages; it remembers the shapes that it has met. ``broken`` counts what could not be read."""
+    """Entries of many messages; it remembers the shapes that it has met. ``broken`` counts what could not be read.
+
+    Of the last datagram that :meth:`entries` was given: ``end`` is the message that ends the answer, None while there
+    is more; ``interrupted``: one of its messages was marked as inconsistent (NLM_F_DUMP_INTR).
+    """
 
     MOST_SHAPES = 64
 
     def __init__(self) -> None:
         self.broken = 0
+        self.end: nlattr.Message | None = None
+        self.interrupted = False
         self._shapes: dict[int, list[_Shape]] = {}
         self._count = 0
 
     def row(self, data: Data, message: nlattr.Message) -> Row | None:
         """One entry; None for a message that breaks its own lengths."""
-        raw = bytes(data[message.begin - nlattr.HEADER_BYTES : message.end])
+        return self._row(bytes(data[message.begin - nlattr.HEADER_BYTES : message.end]))
+
+    def entries(self, raw: bytes, sequence: int, source: str = "ctnetlink") -> Iterator[Row]:
+        """The entries of one datagram of the answer to a request; ParseError where a message breaks off.
+
+        The same as :meth:`row` of each of its messages, without what that costs a message.
+        """
+        header, header_bytes, size, at = nlattr.HEADER.unpack_from, nlattr.HEADER_BYTES, len(raw), 0
+        shapes, from_bytes = self._shapes, int.from_bytes
+        self.end, self.interrupted = None, False
+        while at + header_bytes <= size:
+            length, kind, flags, number, _ = header(raw, at)
+            if length < header_bytes or at + length > size:
+                raise ParseError(f"a message of {length} bytes at byte {at} of {size}", source)
+            if number == sequence:
+                if flags & nlattr.DUMP_INTERRUPTED:
+                    self.interrupted = True
+                if kind in _ENTRIES:
+                    one = raw[at : at + length]
+                    bits = from_bytes(one, "big")
+                    for mask, headers, values, constants, pick in shapes.get(length, ()):
+                        if bits & mask == headers:
+                            yield pick(values.unpack(one) + constants)
+                            break
+                    else:
+                        row = self._row(one)
+                        if row is not None:
+                            yield row
+                if kind in (nlattr.DONE, nlattr.ERROR) or not flags & nlattr.MULTI:
+                    self.end = nlattr.Message(kind, flags, number, at + header_bytes, at + length)
+                    return
+            at += (length + 3) & ~3
+        if at < size:
+            raise ParseError(f"{size - at} bytes behind the last message", source)
+
+    def _row(self, raw: bytes) -> Row | None:
+        """A whole message with its header."""
         if known := self._shapes.get(len(raw)):
             bits = int.from_bytes(raw, "big")
             for mask, headers, values, constants, pick in known:
                 if bits & mask == headers:
                     return pick(values.unpack(raw) + constants)
-        inner = nlattr.Message(message.type, message.flags, message.sequence, nlattr.HEADER_BYTES, len(raw))
+        _, kind, flags, sequence, _ = nlattr.HEADER.unpack_from(raw)
+        inner = nlattr.Message(kind, flags, sequence, nlattr.HEADER_BYTES, len(raw))
         try:
             walk = _Walk(raw, inner)
         except ParseError:

@@ -37,15 +37,20 @@ class Dimension(NamedTuple):
 
 
 def address(family: int, words: Sequence[int]) -> str:
-    """An address as libc writes it."""
+    """An address as RFC 5952 has it written (hexadecimal throughout); without ``ipaddress``: 2 ms of every start."""
     if family == 4:
         word = words[0]
         return f"{word >> 24}.{word >> 16 & 255}.{word >> 8 & 255}.{word & 255}"
     if family != 6:
         return "?"
-    import ipaddress
-
-    return str(ipaddress.IPv6Address(words[0] << 96 | words[1] << 64 | words[2] << 32 | words[3]))
+    groups = [group for word in words[:4] for group in (word >> 16, word & 0xFFFF)]
+    texts = [f"{group:x}" for group in groups]
+    # RFC 5952, 4.2: the longest run of zeros, the first of several, and never one alone, is written "::".
+    for length in range(8, 1, -1):
+        for begin in range(9 - length):
+            if not any(groups[begin : begin + length]):
+                return f"{':'.join(texts[:begin])}::{':'.join(texts[begin + length :])}"
+    return ":".join(texts)
 
 
 def proto_name(proto: int) -> str:
