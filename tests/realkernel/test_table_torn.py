@@ -17,6 +17,7 @@ from threading import Event, Thread
 
 import pytest
 from tests.realkernel import host_limits
+from tests.realkernel.room import RULE
 from tests.realkernel.table_space import TableSpace, table_space
 
 from tablefull.live import receive_many, table
@@ -28,7 +29,6 @@ pytestmark = pytest.mark.realkernel
 ENTRIES = 30_000
 BUCKETS = (16384, 131072, 65536, 262144)
 NEW = 0x0100  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW, include/uapi/linux/netfilter/nfnetlink_conntrack.h
-RULE = "add table ip t; add chain ip t o { type filter hook output priority 0; ct state new counter; }"
 FLOOD = """
 import random, socket, sys
 one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -11,6 +11,7 @@ import struct
 from tablefull.errors import KernelRefused
 from tablefull.live.netlink import Netlink, askable
 from tablefull.live.proc import Proc
+from tablefull.live.table import rows
 from tablefull.wire import ctnetlink as at
 from tablefull.wire import nlattr
 from tablefull.wire.selection import parse
@@ -45,13 +46,8 @@ def some(where: str, space: str | None = None) -> bool:
     """Whether any entry of the whole table is one that ``where`` chooses."""
     test = parse(where)
     askable(Proc())
-    reader = at.Reader()
     with Netlink(namespace=space) as link:
-        for data, message in link.answers(at.dump_request):
-            row = reader.row(data, message) if at.is_entry(message) else None
-            if row is not None and test(row.__getitem__):
-                return True
-    return False
+        return any(test(row.__getitem__) for row in rows(link, at.Reader()))
 
 
 def _name(data: at.Data, message: nlattr.Message) -> bytes:

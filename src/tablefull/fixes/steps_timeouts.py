@@ -222,9 +222,9 @@ def _own_session(host: LiveHost, where: str) -> str:
     from tablefull.fixes import flush
     from tablefull.wire.selection import parse
 
+    sample = host.sample
     for peer in sorted(host.sessions):
         chosen = f"proto=tcp and dport=22 and src={peer} and ({where})"
-        sample = host.sample
         test = parse(chosen)
         if sample is not None and any(test(row.__getitem__) for row in sample.rows):
             return peer

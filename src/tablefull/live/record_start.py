@@ -75,23 +75,34 @@ def check_allowed(spaces: Sequence[Space]) -> None:
 
 def check_events(settings: Sequence[tuple[Space, Settings]]) -> list[str]:
     """What is to be said of namespaces that send no events. Unreadable where none sends any."""
-    silent = [space.key for space, found in settings if found.events == 0]
-    if silent and len(silent) == len(settings):
-        raise Unreadable(
-            "nf_conntrack_events",
-            f"is 0 in {', '.join(silent[:5])}: the kernel sends no events",
-            "sysctl -w net.netfilter.nf_conntrack_events=2 turns them on for new entries",
-        )
+    silent = _silent([(space.key, found.events) for space, found in settings], _EVENTS)
     return [f"{key}: nf_conntrack_events is 0 there: it sends no events" for key in silent]
 
 
 def check_counters(settings: Sequence[tuple[Space, Settings]]) -> list[str]:
     """What is to be said where packets and bytes are asked for. Unreadable where not one namespace counts them."""
-    silent = ["this namespace" if space.key == OWN else space.key for space, found in settings if found.acct == 0]
-    if silent and len(silent) == len(settings):
-        raise Unreadable(
-            "packets and bytes",
-            f"not counted in {', '.join(silent[:5])} (nf_conntrack_acct is 0)",
-            "sysctl -w net.netfilter.nf_conntrack_acct=1 counts them for new entries",
-        )
+    names = [("this namespace" if space.key == OWN else space.key, found.acct) for space, found in settings]
+    silent = _silent(names, _COUNTERS)
     return [f"{key}: nf_conntrack_acct is 0 there: packets and bytes are not counted" for key in silent]
+
+
+# What cannot be had, why (with where), what to do.
+_EVENTS = (
+    "nf_conntrack_events",
+    "is 0 in {}: the kernel sends no events",
+    "sysctl -w net.netfilter.nf_conntrack_events=2 turns them on for new entries",
+)
+_COUNTERS = (
+    "packets and bytes",
+    "not counted in {} (nf_conntrack_acct is 0)",
+    "sysctl -w net.netfilter.nf_conntrack_acct=1 counts them for new entries",
+)
+
+
+def _silent(values: Sequence[tuple[str, int | None]], refusal: tuple[str, str, str]) -> list[str]:
+    """The namespaces whose setting is 0. Unreadable, in the words of ``refusal``, where it is 0 in all of them."""
+    silent = [name for name, value in values if value == 0]
+    if silent and len(silent) == len(values):
+        what, why, remedy = refusal
+        raise Unreadable(what, why.format(", ".join(silent[:5])), remedy)
+    return silent

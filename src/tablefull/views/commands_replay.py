@@ -22,7 +22,6 @@ from tablefull.views.output import emit, emit_pieces, say
 from tablefull.views.terminal import wants_colour, width_of
 
 if TYPE_CHECKING:
-    from tablefull.facts.snapshot import Unread
     from tablefull.live.replay import Replay, Setting
     from tablefull.live.replay_verdicts import Verdicts
 
@@ -229,19 +228,12 @@ def _run(
         if replay_records.is_record(capture):
             return _of_record(capture, chosen, interval_ns, wants)
         held = replay_source.held_of(stack, capture)
-        broken: list[Unread] = []
-        events = replay_source.events_of(stack, capture, held, broken)
-        if events is not None:
-            if wants:
-                raise UsageError("recorded events hold no packets: --verdicts and --entries need a capture")
+        told = replay_source.recorded(stack, capture, held, packets_wanted=wants)
+        if told is not None:
             from tablefull.live import replay_events
 
-            recording = replay_events.read(replay_events.lines_of(events), capture)
-            extra += [f"{capture}: {note.why}" for note in broken]
-            replay_source.dated(capture, recording, broken)
-            if recording.undated:
-                extra.append(f"{recording.undated} events have no time and were left out; record with -o timestamp")
-            return replay_events.rebuild(recording, chosen, interval_ns), extra, EXIT_BLIND if broken else 0
+            found = replay_events.rebuild(told.recording, chosen, interval_ns)
+            return found, told.notes, EXIT_BLIND if told.blind else 0
     replay_source.compiling()
     kept = _kept(stack) if verdicts is not None else None
     opened, pieces, span_ns = replay_source.pieces_of(stack, capture, held, workloads, duration, seed)

@@ -68,6 +68,7 @@ def table(
         raise UsageError("-o goes with --format csv, parquet or conntrack; text and json go to standard output")
     words = [word.strip() for word in by.split(",") if word.strip()]
     every_space = BY_NAMESPACE in words or space == "all"
+    space = None if space == "all" else space
     dimensions = [named(word) for word in words if word != BY_NAMESPACE]
     if not words:
         raise UsageError("--by: nothing is named")
@@ -77,8 +78,7 @@ def table(
 
         test = parse(where)
         if asks_counters(where):
-            _check_counters(None if space == "all" else space)
-    space = None if space == "all" else space
+            _check_counters(space)
     mode = True if whole else False if sampled else None
     if form in ("csv", "parquet", "conntrack"):
         return _written(space, test, form, output, mode)

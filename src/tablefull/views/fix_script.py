@@ -37,9 +37,9 @@ def shell(plans: Sequence[HostPlan]) -> str:
         for number, step in enumerate(plan.steps, 1):
             lines += ["", _comment(f"{plan.fix} {number}: {step.title} ({SCOPE[step.scope]})")]
             lines += [_comment(f"before: {step.before}; after: {step.after}"), _comment(f"risk: {step.risk}")]
-            for act in step.acts:
-                lines += _act(act, entering(plan, step))
             prefix = entering(plan, step)
+            for act in step.acts:
+                lines += _act(act, prefix)
             lines += [_comment(f"verify: {shlex.join([*prefix, *command.argv])}") for command in step.verify]
         lines += ["", _comment(f"to take {plan.fix} back:")]
         for step in reversed(plan.steps):
@@ -48,8 +48,12 @@ def shell(plans: Sequence[HostPlan]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _act(act: Act, prefix: list[str]) -> list[str]:
+def _act(act: Act, prefix: list[str], typed: bool = False) -> list[str]:
+    """The lines that do it. ``typed``: by a person, one by one, so without the script's own functions."""
+    say = r"printf '%s\n'" if typed else "say"
     if isinstance(act, SetValue):
+        if typed:
+            return [_value(act.path, act.after, prefix)]
         words = shlex.join([act.path, act.before, act.after])
         if not prefix:
             return [f"change {words}"]
@@ -57,23 +61,31 @@ def _act(act: Act, prefix: list[str]) -> list[str]:
         return [f"{shlex.join(prefix)} sh -euc {shlex.quote('say()' + own + 'change ' + words)}"]
     if isinstance(act, OwnFile):
         path = shlex.quote(act.path)
-        guard = f"if [ -e {path} ]; then stop {path}': somebody made it meanwhile'; fi" if act.before is None else ""
         folder = shlex.quote(act.path.rpartition("/")[0] or "/")
-        written = f"printf '%s' {shlex.quote(act.after)} >{path}"
-        return [line for line in (guard, f"mkdir -p {folder}", written, f"chmod {act.mode:o} {path}") if line]
+        lines = [f"mkdir -p {folder}", f"printf '%s' {shlex.quote(act.after)} >{path}", f"chmod {act.mode:o} {path}"]
+        if act.before is not None:
+            return lines
+        made = shlex.quote(f"{act.path}: somebody made it meanwhile")
+        if typed:
+            return [f"if [ -e {path} ]; then {say} {made}; else", *lines, "fi"]
+        return [f"if [ -e {path} ]; then stop {made}; fi", *lines]
     if isinstance(act, Commanded):
         asks = [f"{_line(command, prefix)} >/dev/null 2>&1" for command in (*act.first, act.done)]
         asked = " && ".join([*asks[:-1], f"! {asks[-1]}" if act.turned else asks[-1]])
         body = "\n".join(f"    {_line(command, prefix)}" for command in act.do)
-        said = shlex.quote(f"{act.what}: is so already")
-        return [f"if {asked}; then say {said}; else", body, "fi"]
+        return [f"if {asked}; then {say} {shlex.quote(f'{act.what}: is so already')}; else", body, "fi"]
     return [_comment("entries are deleted by tablefull, which names each one whole:"), _flush(act, prefix)]
+
+
+def _value(path: str, value: str, prefix: list[str]) -> str:
+    """The line that writes a value to a file of the kernel's."""
+    write = f"printf '%s\\n' {shlex.quote(value)} >{shlex.quote(path)}"
+    return shlex.join([*prefix, "sh", "-c", write]) if prefix else write
 
 
 def _undo(act: Act, prefix: list[str]) -> list[str]:
     if isinstance(act, SetValue):
-        write = f"printf '%s\\n' {shlex.quote(act.before)} >{shlex.quote(act.path)}"
-        return [f"{shlex.join([*prefix, 'sh', '-c', write])}" if prefix else write]
+        return [_value(act.path, act.before, prefix)]
     if isinstance(act, OwnFile):
         if act.before is None:
             return [f"rm {shlex.quote(act.path)}"]
@@ -216,25 +228,11 @@ def markdown(plans: Sequence[HostPlan]) -> str:
                 rows.insert(3, ("Effect", predicted(step.predicted)))
             parts.append("\n".join(f"- {name}: {inline(text)}" for name, text in rows))
             prefix = entering(plan, step)
-            parts.append(fenced((harmless(line) for act in step.acts for line in _markdown_lines(act, prefix)), "sh"))
+            lines = [part for act in step.acts for line in _act(act, prefix, typed=True) for part in line.split("\n")]
+            parts.append(fenced(map(harmless, lines), "sh"))
             if step.verify:
                 looks = (harmless(shlex.join([*prefix, *one.argv])) for one in step.verify)
                 parts += ["See that it worked:", fenced(looks, "sh")]
         if plan.told:
             parts.append("\n".join(f"- {inline(line)}" for line in plan.told))
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown_lines(act: Act, prefix: list[str]) -> list[str]:
-    """Lines that are typed one by one: without the script's own functions."""
-    if isinstance(act, SetValue):
-        write = f"printf '%s\\n' {shlex.quote(act.after)} >{shlex.quote(act.path)}"
-        return [shlex.join([*prefix, "sh", "-c", write]) if prefix else write]
-    lines = [line for part in _act(act, prefix) for line in part.split("\n")]
-    if isinstance(act, OwnFile) and act.before is None:
-        path = shlex.quote(act.path)
-        said = shlex.quote(f"{act.path}: somebody made it meanwhile")
-        return [f"if [ -e {path} ]; then printf '%s\\n' {said}; else", *lines[1:], "fi"]
-    if isinstance(act, Commanded):
-        lines[0] = lines[0].replace("; then say ", "; then printf '%s\\n' ", 1)
-    return lines

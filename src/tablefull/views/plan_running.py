@@ -18,7 +18,6 @@ from tablefull.live.proc import Proc
 from tablefull.twin.eras import PLAYED_AS, doubts
 
 if TYPE_CHECKING:
-    from tablefull.facts.snapshot import Unread
     from tablefull.live.captures import Capture
     from tablefull.live.plan_runs import Events, Packets
     from tablefull.live.replay import Piece
@@ -131,21 +130,15 @@ def _open(stack: ExitStack, asked: Asked) -> _Opened:
         runs = Packets(opener, kernel, sysctls, asked.seed)
         replay_source.compiling()
         return _Opened(runs, " ".join(asked.workloads), "workload")
-    from tablefull.live import replay_events, replay_records
+    from tablefull.live import replay_records
 
     if replay_records.is_record(path):
         read = replay_records.read(path)
         return _Opened(Events(read.recording, kernel, sysctls), path, "events", read.notes, read.blind)
     held = replay_source.held_of(stack, path)
-    broken: list[Unread] = []
-    events = replay_source.events_of(stack, path, held, broken)
-    if events is not None:
-        recording = replay_events.read(replay_events.lines_of(events), path)
-        replay_source.dated(path, recording, broken)
-        notes = [f"{path}: {note.why}" for note in broken]
-        if recording.undated:
-            notes.append(f"{recording.undated} events have no time and were left out; record with -o timestamp")
-        return _Opened(Events(recording, kernel, sysctls), path, "events", notes, bool(broken))
+    told = replay_source.recorded(stack, path, held)
+    if told is not None:
+        return _Opened(Events(told.recording, kernel, sysctls), path, "events", told.notes, told.blind)
     replay_source.compiling()
     opener = _Opener(stack, asked, held)
     return _Opened(Packets(opener, kernel, sysctls, asked.seed, again=held is None), path, "packets")

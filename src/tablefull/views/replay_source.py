@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self, cast
 
-from tablefull.errors import TablefullError, Unreadable
+from tablefull.errors import TablefullError, Unreadable, UsageError
 from tablefull.views.durations import seconds
 from tablefull.views.output import say
 
@@ -59,6 +59,32 @@ def events_of(stack: ExitStack, capture: str, held: IO[bytes] | None, broken: "l
     if told.kind != "text" or not any(mark in told.head for mark in EVENT_MARKS):
         return None
     return cast("IO[bytes]", content(held, capture, broken).stream if held is not None else told.stream)
+
+
+class Recorded(NamedTuple):
+    """A text of recorded events, read. ``notes``: what is to be said of it; ``blind``: not all of it could be read."""
+
+    recording: "Recording"
+    notes: list[str]
+    blind: bool
+
+
+def recorded(stack: ExitStack, path: str, held: IO[bytes] | None, packets_wanted: bool = False) -> Recorded | None:
+    """The events where ``path`` is a text of them, else None. UsageError where they are no answer: packets are."""
+    from tablefull.live import replay_events
+
+    broken: list[Unread] = []
+    events = events_of(stack, path, held, broken)
+    if events is None:
+        return None
+    if packets_wanted:
+        raise UsageError("recorded events hold no packets: --verdicts and --entries need a capture")
+    recording = replay_events.read(replay_events.lines_of(events), path)
+    dated(path, recording, broken)
+    notes = [f"{path}: {note.why}" for note in broken]
+    if recording.undated:
+        notes.append(f"{recording.undated} events have no time and were left out; record with -o timestamp")
+    return Recorded(recording, notes, bool(broken))
 
 
 def pieces_of(

@@ -67,13 +67,9 @@ class Hook:
             self._thread.join(BRIEF_S)
         self._ending = True
         if self._thread.is_alive():
-            self._end_run()
+            if (group := self._group) is not None:
+                _end(group)
             self._thread.join(1.0)
-
-    def _end_run(self) -> None:
-        group = self._group
-        if group is not None:
-            _end(group)
 
     def _work(self) -> None:
         while not self._ending:
