@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tablefull.facts.origin import Hole
+from tablefull.facts.ruleset import Bridge, NoBridgePorts
 from tablefull.facts.settings import Setting
 from tablefull.live import script
 from tablefull.parsers.prompt import prompt
@@ -45,6 +46,17 @@ def test_every_shell_prints_facts_that_the_reader_reads(shell: list[str]) -> Non
     if Path("/proc/sys/net/netfilter/nf_conntrack_max").exists():
         shown = {fact.name: fact.number for fact in host.of(Setting) if fact.standing == "shown"}
         assert shown["nf_conntrack_max"] == int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text())
+
+
+@pytest.mark.realkernel
+def test_bridge_ports_and_that_there_are_none(shell: list[str], program: Callable[[str], str]) -> None:
+    inside = [program("unshare"), "-n", "sh", "-c"]
+    none = read_text(output([*inside, 'exec "$@"', "sh", *shell])).hosts[0]
+    assert any(none.of(NoBridgePorts))
+    made = "ip link add br9 type bridge && ip link add d9 type veth peer name e9 && ip link set d9 master br9"
+    some = read_text(output([*inside, f'{made} && exec "$@"', "sh", *shell])).hosts[0]
+    assert not any(some.of(NoBridgePorts))
+    assert [(one.name, one.interfaces) for one in some.of(Bridge)] == [("br9", ("d9",))]
 
 
 def test_nothing_but_its_output_is_written(shell: list[str], tmp_path: Path) -> None:

@@ -274,6 +274,17 @@ def test_a_namespace_that_ends_is_let_go(tmp_path: Path) -> None:
         assert recording.process.returncode == 0
 
 
+def test_a_namespace_that_ends_just_before_the_record_does_is_named(tmp_path: Path) -> None:
+    with host_limits.shared(), Namespace() as staying:
+        ending = Namespace()
+        recording = Recording(tmp_path / "r", "--netns", str(ending.pid), "--netns", str(staying.pid))
+        storm(ending, 10, flush=False)
+        ending.close()
+        recording.end()
+        assert [line for line in recording.said if "has ended" in line]
+        assert recording.rows()["kind"].to_list().count("gone") == 1
+
+
 def test_namespaces_that_come_later_are_followed(tmp_path: Path) -> None:
     with host_limits.shared():
         recording = Recording(tmp_path / "r", "--netns", "all")

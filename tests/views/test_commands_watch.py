@@ -57,6 +57,7 @@ def test_a_history_that_cannot_even_be_looked_at_ends_no_watch(tablefull: Tablef
     assert (done.returncode, done.stderr) == (0, "")
     assert "100 of 1000" in done.stdout
     assert "cannot be opened (file name too long)" in done.stdout
+    assert "no history yet" not in done.stdout
 
 
 def test_a_second_signal_ends_what_is_waited_for(tmp_path: Path) -> None:

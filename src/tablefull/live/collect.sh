@@ -211,10 +211,21 @@ counters() {
   fi
 }
 
+# ports: those of bridges; that there are none is told too. A dump of links loads nothing (net/core/rtnetlink.c).
+ports() {
+  command -v bridge >/dev/null 2>&1 || return 0
+  # shellcheck disable=SC2086
+  text=$(limit $inside $guard bridge link 2>/dev/null </dev/null) || return 0
+  say 'bridge link'
+  text=$(printf '%s\n' "$text" | head -n "$LINES_MOST")
+  [ -z "$text" ] || put '%s\n' "$text"
+}
+
 namespace() {
   values /proc/sys/net/netfilter/* /proc/sys/net/nf_conntrack_max
   values /proc/sys/net/ipv4/ip_conntrack_max /proc/sys/net/ipv4/netfilter/*
   values /proc/sys/net/bridge/*
+  ports
   values /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/core/somaxconn \
     /proc/sys/net/ipv4/ip_local_port_range /proc/sys/net/ipv4/tcp_fin_timeout /proc/sys/net/ipv4/tcp_tw_reuse \
     /proc/sys/net/ipv4/tcp_max_tw_buckets /proc/sys/net/ipv4/tcp_max_orphans /proc/sys/net/ipv4/tcp_syncookies \

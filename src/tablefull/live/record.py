@@ -132,6 +132,7 @@ class Recorder:
                     self._take(item)
                 self._upkeep()
                 tick(self.told)
+            self._leave_ended()
         except KernelRefused as error:  # the disk is full, or it is not to be written to
             self.failed = str(error)
         followed = list(self._sources.values())
@@ -336,9 +337,22 @@ class Recorder:
 
     def _look(self) -> None:
         """Leave namespaces that only this recorder holds, follow those that came."""
+        by_inode = self._leave_ended()
+        if self._wanted.every:
+            known = {source.inode for source in self._sources.values()}
+            for inode, space in by_inode.items():
+                if inode not in known and inode not in self._refused:
+                    try:
+                        self.follow(space)
+                    except KernelRefused as error:
+                        self._refused.add(inode)
+                        self._say(f"{space.key}: {error}")
+
+    def _leave_ended(self) -> dict[int, Space]:
+        """Leave namespaces that only this recorder holds; those that there are, where they had to be looked for."""
         lost = [source for source in self._sources.values() if source.path is not None and not self._there(source)]
         if not lost and not self._wanted.every:
-            return
+            return {}
         spaces, _ = all_of(self._proc, ask=False)
         by_inode = {space.inode: space for space in spaces if space.path is not None}
         for source in lost:
@@ -350,15 +364,7 @@ class Recorder:
                 self._sources.pop(source.number)
             else:
                 source.path = found.path
-        if self._wanted.every:
-            known = {source.inode for source in self._sources.values()}
-            for inode, space in by_inode.items():
-                if inode not in known and inode not in self._refused:
-                    try:
-                        self.follow(space)
-                    except KernelRefused as error:
-                        self._refused.add(inode)
-                        self._say(f"{space.key}: {error}")
+        return by_inode
 
     def _there(self, source: Source) -> bool:
         """Whether the file by which a namespace was entered still leads to it."""

@@ -208,7 +208,8 @@ def _outcome(recording: Recording, setting: Setting, interval_ns: int) -> Outcom
     lives = np.array(recording.rows, np.int64).reshape(-1, 6)
     begins = np.maximum(lives[:, 0], recording.first_ns)
     ends = np.maximum(ends, begins + 1)  # an end makes room for what begins at that moment, but not for itself
-    admitted, refused_ns = _admitted(begins, ends, limit)
+    there = lives[:, 0] == BEFORE
+    admitted, refused_ns = _admitted(begins, ends, limit, there)
     times = np.concatenate([begins[admitted], ends[admitted]])
     steps = np.concatenate([np.ones(int(admitted.sum()), np.int64), np.full(int(admitted.sum()), -1, np.int64)])
     inside = times <= recording.last_ns
@@ -238,16 +239,24 @@ def _outcome(recording: Recording, setting: Setting, interval_ns: int) -> Outcom
     )
 
 
-def _admitted(begins: Times, ends: Times, limit: int | None) -> tuple[npt.NDArray[np.bool_], Times]:
-    """Which lives found room, and when the others did not. An end makes room for a beginning at the same moment."""
+def _admitted(
+    begins: Times, ends: Times, limit: int | None, there: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.bool_], Times]:
+    """Which lives found room, and when the others did not. An end makes room for a beginning at the same moment.
+
+    Those that are ``there`` at the start stay: the limit is asked when an entry is made and at no other time
+    (``__nf_conntrack_alloc``, net/netfilter/nf_conntrack_core.c).
+    """
     admitted = np.ones(len(begins), np.bool_)
     if not limit:
         return admitted, np.zeros(0, np.int64)
-    from heapq import heappop, heappush
+    from heapq import heapify, heappop, heappush
 
-    living: list[int] = []
+    living: list[int] = ends[there].tolist()
+    heapify(living)
     refused: list[int] = []
-    for row in np.argsort(begins, kind="stable").tolist():
+    came = np.flatnonzero(~there)
+    for row in came[np.argsort(begins[came], kind="stable")].tolist():
         now_ns = int(begins[row])
         while living and living[0] <= now_ns:
             heappop(living)

@@ -109,7 +109,7 @@ def watch(
             find = (lambda: _places(proc, "all")[0]) if every_place else None
             held = Watch(proc, places, history, settings, teller.tell, find=find)
             if once:
-                return _once(held, history, places, form, str(path))
+                return _once(held, history, places, form, None if teller.noted else str(path))
             teller.name(held.boot)
             return _forever(held, teller, every_s)
         finally:
@@ -142,6 +142,7 @@ class _Teller:
         self._lock = Lock()
         self._boot = ""
         self._hook: Hook | None = None
+        self.noted = False  # whether anything was said about the watch itself
         if command is not None:
             from tablefull.watch import hook
 
@@ -161,6 +162,7 @@ class _Teller:
 
         from tablefull.watch.loop import Note
 
+        self.noted = True
         self.tell(Note(time.time(), text))
 
     def tell(self, news: "News") -> None:
@@ -213,7 +215,8 @@ def _forever(held: "Watch", teller: _Teller, every_s: float) -> int:
     return EXIT_FINE
 
 
-def _once(held: "Watch", history: "History", places: "Sequence[Place]", form: str, path: str) -> int:
+def _once(held: "Watch", history: "History", places: "Sequence[Place]", form: str, path: str | None) -> int:
+    """``path`` None: something was said of the history when it was opened, so nothing more is."""
     from tablefull.views import watch_text
     from tablefull.views.output import emit
 

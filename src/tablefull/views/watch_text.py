@@ -96,8 +96,8 @@ def foretold(told: Forecast | None) -> str:
     return f"does not fill at this rate, levels off near {told.level}{some}"
 
 
-def state(seen: Seen, several: bool, history: str, rows: Sequence[Row]) -> str:
-    """The page of ``--once`` for one table."""
+def state(seen: Seen, several: bool, history: str | None, rows: Sequence[Row]) -> str:
+    """The page of ``--once`` for one table. ``history`` None: it could not be read, which was said."""
     where = f"{harmless(seen.space)}: " if several else ""
     lines = [f"{where}{occupied(seen)}"]
     told = seen.forecast
@@ -119,7 +119,9 @@ def state(seen: Seen, several: bool, history: str, rows: Sequence[Row]) -> str:
         lines.append("  no alarm is up")
     if told is not None and told.samples:
         lines.append(f"  it stands on {told.samples} samples over {span(told.span_s)}, this one the last")
-    if not rows:
+    if history is None:
+        pass
+    elif not rows:
         lines.append(f"  no history yet in {harmless(history)}: start tablefull watch")
     else:
         ago = max(seen.wall_s - rows[-1].wall_s, 0.0)
