@@ -143,6 +143,15 @@ def test_a_call_says_where_the_journals_lie(store: Store) -> None:
     assert Store("/srv/my fixes").call("--confirm", "3") == "tablefull fix --confirm 3 --state '/srv/my fixes'"
 
 
+def test_a_relative_place_is_the_same_wherever_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store("fixes", host_lock="lock")
+    monkeypatch.chdir("/")
+    assert store.path == tmp_path / "fixes"
+    assert store.host_lock == tmp_path / "lock"
+    assert store.call("--undo-pending") == f"tablefull fix --undo-pending --state {tmp_path}/fixes"
+
+
 def test_a_lock_that_is_refused_leaves_none_behind(store: Store) -> None:
     (store.path / "lock").mkdir()
     with pytest.raises(KernelRefused, match="have the journal elsewhere: --state DIR"):
@@ -160,6 +169,6 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(store: Store, tmp_path:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(KernelRefused, match="not a directory"):
+    with pytest.raises(KernelRefused, match="there is a file where a folder is needed"):
         Store(str(tmp_path / "file/state")).make()
     assert Store(str(tmp_path / "nowhere")).ids() == []

@@ -14,7 +14,8 @@ def test_it_answers_as_this_server_would(tmp_path) -> None:
     plan = synproxy(host(tmp_path, "debian-12"), WEB)
     (act,) = (act for step in plan.steps for act in step.acts if isinstance(act, Commanded))
     assert "tcp dport 80 ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp sack-perm\n" in act.do[0].stdin
-    assert "tcp dport 80 tcp flags & (fin|syn|rst|ack) == syn counter notrack\n" in act.do[0].stdin
+    untracked = "fib daddr type local tcp dport 80 tcp flags & (fin|syn|rst|ack) == syn counter notrack\n"
+    assert untracked in act.do[0].stdin
     values = [act for step in plan.steps for act in step.acts if isinstance(act, SetValue)]
     assert values == [SetValue("/proc/sys/net/netfilter/nf_conntrack_tcp_loose", "1", "0")]
 
@@ -28,6 +29,16 @@ def test_a_server_behind_this_host_is_asked_for(tmp_path) -> None:
     acts = [act for step in plan.steps for act in step.acts if isinstance(act, Commanded)]
     assert "-A tablefull_synproxy_fwd -p tcp --dport 80 -m conntrack --ctstate INVALID,UNTRACKED" in acts[1].do[0].stdin
     assert "--wscale 9 --mss 1400" in acts[1].do[0].stdin
+    assert "--dport 80 --syn -m addrtype ! --dst-type LOCAL -j CT --notrack" in acts[0].do[0].stdin
+
+
+def test_a_host_that_forwards_is_told_which_connections_are_meant(tmp_path) -> None:
+    forwarding = host(tmp_path, "debian-12", files={"proc/sys/net/ipv4/ip_forward": "1\n"})
+    assert any("--way passed" in line for line in synproxy(forwarding, WEB).told)
+    given = Options(ports=WEB.ports, way="served")
+    assert not any("--way passed" in line for line in synproxy(forwarding, given).told)
+    alone = host(tmp_path / "alone", "debian-12", files={"proc/sys/net/ipv4/ip_forward": "0\n"})
+    assert not any("--way passed" in line for line in synproxy(alone, WEB).told)
 
 
 def test_cookies_alone_where_the_kernel_has_no_proxy(tmp_path) -> None:

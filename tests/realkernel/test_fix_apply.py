@@ -174,6 +174,20 @@ def test_one_at_a_time_wherever_the_journals_lie(space: FixSpace, tmp_path: Path
     assert space.fix("--undo", *elsewhere).returncode == 0
 
 
+def test_a_relative_place_for_the_journals(space: FixSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever undoes stands in the root folder, and whoever reads the hint perhaps in another."""
+    monkeypatch.chdir(tmp_path)
+    before = state(space)
+    aim = ("disable-tcp-loose", "--netns", space.name, "--apply", "--state", "mine", *SHORT)
+    done = space.fix(*aim)
+    assert done.returncode == 0, done.stderr
+    assert f"sudo tablefull fix --confirm 1 --state {tmp_path}/mine" in " ".join(done.stdout.split())
+    monkeypatch.chdir("/")
+    assert space.fix("--undo", "--state", str(tmp_path / "mine")).returncode == 0
+    assert state(space) == before
+    assert [one.name for one in (tmp_path / "mine").glob("*.json")] == ["1.json"]
+
+
 def test_a_namespace_that_dies_before_it_is_confirmed(tmp_path: Path, program: Callable[[str], str]) -> None:
     program("nft")
     with fix_space(tmp_path) as space:

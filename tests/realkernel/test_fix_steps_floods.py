@@ -54,6 +54,38 @@ def test_synproxy_before_a_server_behind_this_router(how: str) -> None:
 
 
 @HOW
+def test_synproxy_of_a_gateway_s_own_port_leaves_what_it_forwards_alone(how: str) -> None:
+    """Both ways on a gateway: the port of the one server is proxied, the same port of the other is passed as it was."""
+    with Namespace() as client, Namespace() as router, Namespace() as server:
+        join(client, router, 1)
+        join(router, server, 2)
+        router.write({"net.ipv4.ip_forward": 1, "net.ipv4.tcp_syncookies": 1})
+        client.run("ip", "route", "add", "10.9.2.0/24", "via", "10.9.1.2")
+        server.run("ip", "route", "add", "10.9.1.0/24", "via", "10.9.2.1")
+        tracked(router, how)
+        if how == "nft":
+            masquerade = "table ip n {\nchain p {\ntype nat hook postrouting priority 100;\noif w2a masquerade\n}\n}\n"
+            router.run("nft", "-f", "-", text=masquerade)
+        else:
+            router.run("iptables-legacy", "-t", "nat", "-A", "POSTROUTING", "-o", "w2a", "-j", "MASQUERADE")
+        before = state(router)
+        for way, given in (("", {}), ("passed", {"mss": 1460, "wscale": 7})):
+            planned = made(router, "synproxy-or-syncookies", ports=("tcp/8080",), way=way, **given)
+            apply(router, planned)
+            router.run("conntrack", "-F")
+            proxied, passed = ((router, "10.9.1.2"), (server, "10.9.2.2"))[:: -1 if way else 1]
+            for (there, address), entries in ((proxied, 0), (passed, 20)):
+                with listening(there, 8080, address=address):
+                    sent(client, "10.9.1.1", address, 8080, SYN, range(22000, 22020))
+                    assert router.count() == entries, (way, address)
+                router.run("conntrack", "-F")
+            for there, address in (proxied, passed):
+                assert asked_tcp(client, there, 8080, address=address), (way, address)
+            undo(router, planned)
+            assert state(router) == before
+
+
+@HOW
 def test_synproxy_is_refused_where_the_server_is_not_reached_over_loopback(wired: Pair, how: str) -> None:
     """The proxy's own SYN comes in by lo: done all the same, nobody is served."""
     client, server = wired

@@ -64,18 +64,21 @@ def asked_udp(client: Namespace, server: Namespace, port: int, *, six: bool = Fa
 
 
 @contextmanager
-def listening(server: Namespace, port: int, *, six: bool = False) -> Iterator[socket.socket]:
-    """A TCP listener of the server."""
+def listening(server: Namespace, port: int, *, six: bool = False, address: str = "") -> Iterator[socket.socket]:
+    """A TCP listener of the server, at its own address of the pair unless another is given."""
     with opened(server, socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM) as there:
         there.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        there.bind(("fd09:1::2" if six else "10.9.1.2", port))
+        there.bind((address or ("fd09:1::2" if six else "10.9.1.2"), port))
         there.listen(64)
         yield there
 
 
-def asked_tcp(client: Namespace, server: Namespace, port: int, *, six: bool = False) -> bool:
+def asked_tcp(client: Namespace, server: Namespace, port: int, *, six: bool = False, address: str = "") -> bool:
     """A connection with a question and its answer; whether all of it went well."""
-    with listening(server, port, six=six) as there, opened(client, there.family, socket.SOCK_STREAM) as here:
+    with (
+        listening(server, port, six=six, address=address) as there,
+        opened(client, there.family, socket.SOCK_STREAM) as here,
+    ):
         try:
             here.connect(there.getsockname()[:2])
             accepted, _ = there.accept()

@@ -46,6 +46,17 @@ Tablefull = Callable[..., CompletedProcess[str]]
         ((str(XEN), "--probe", "h:1"), "goes without --probe"),
         (("--plan", str(XEN), "--buckets", "9"), "--plan goes without --buckets"),
         (("--plan", str(XEN), "--i-know"), "--plan goes without --i-know"),
+        (("--confirm", ""), "--confirm: an empty word"),
+        (("--undo", ""), "--undo: an empty word"),
+        (("--state", "", "--history"), "--state: an empty word"),
+        (("",), "a fix or a file: an empty word"),
+        (("raise-max", ""), "a fix or a file: an empty word"),
+        (("raise-max", "--netns", "", "--apply"), "--netns: an empty word"),
+        (("notrack", "--port", "udp/53", "--port", ""), "--port: an empty word"),
+        (("raise-max", "-o", ""), "--output: an empty word"),
+        (("raise-max", "--confirm-within", "soon"), "a time is wanted"),
+        (("--history", "--state", "/nowhere/at/all"), "/nowhere/at/all: there is no such folder"),
+        (("--undo", "1", "--state", str(XEN)), "is no folder"),
     ],
 )
 def test_wrong_words(tablefull: Tablefull, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
@@ -78,6 +89,16 @@ def test_nothing_was_applied_here(tablefull: Tablefull, tmp_path: Path) -> None:
     assert "No fix was applied" in tablefull("fix", "--history", environment=environment).stdout
     assert "Nothing waits" in tablefull("fix", "--status", environment=environment).stdout
     assert not (tmp_path / "state").exists()
+
+
+def test_a_file_where_the_journals_should_lie(tablefull: Tablefull, tmp_path: Path) -> None:
+    (tmp_path / "afile").write_text("")
+    plan = tmp_path / "plan.json"
+    plan.write_bytes(write(PLAN))
+    done = tablefull("fix", "--plan", str(plan), "--apply", "--state", str(tmp_path / "afile"))
+    assert done.returncode == 4
+    assert "there is a file where a folder is needed" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_it_has_its_place_among_the_commands(tablefull: Tablefull) -> None:

@@ -100,7 +100,9 @@ def test_a_namespace_that_is_gone_has_nothing_to_confirm(store: Store) -> None:
     assert store.read("1").state == "undone"
 
 
-@pytest.mark.parametrize(("place", "why"), [("file/state", "not a directory"), ("file", "--state DIR")])
+@pytest.mark.parametrize(
+    ("place", "why"), [("file/state", "there is a file where a folder is needed"), ("file", "--state DIR")]
+)
 def test_where_the_journal_cannot_lie_nothing_was_changed(tmp_path: Path, place: str, why: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(KernelRefused, match=f"nothing was changed: .*{why}"):

@@ -237,14 +237,18 @@ def synproxy(situation: Situation, answers: tuple[str, ...]) -> Plan:
 
 
 def synproxy_chains(ports: list[str], chain: str, mss: int = 1460, wscale: int = 7) -> tuple[NftChain, ...]:
-    """For nft: the first SYN untracked, the handshake answered in ``chain`` (INPUT or FORWARD)."""
+    """For nft: the first SYN untracked, the handshake answered in ``chain`` (INPUT or FORWARD).
+
+    Only what passes that chain: a SYN that is untracked and meets no proxy is cut off where connections are forwarded.
+    """
     hook = chain.lower()
+    whose = "fib daddr type local" if chain == "INPUT" else "fib daddr type != local"
     return (
         NftChain(
             "prerouting",
             "prerouting",
             RAW,
-            tuple(f"'tcp dport {port} tcp flags & (fin|syn|rst|ack) == syn notrack'" for port in ports),
+            tuple(f"'{whose} tcp dport {port} tcp flags & (fin|syn|rst|ack) == syn notrack'" for port in ports),
         ),
         NftChain(
             hook,
@@ -266,12 +270,13 @@ def synproxy_chains(ports: list[str], chain: str, mss: int = 1460, wscale: int =
 
 
 def synproxy_rules(situation: Situation, port: str, chain: str, mss: int = 1460, wscale: int = 7) -> tuple[Rule, ...]:
-    """For iptables, in the order in which they stand."""
+    """For iptables, in the order in which they stand; the first for what passes ``chain``, as for nft."""
     match = f"-p tcp --dport {port}"
+    whose = f"-m addrtype {'' if chain == 'INPUT' else '! '}--dst-type LOCAL"
     states = packet_rules.by_state(situation, "INVALID,UNTRACKED")
     invalid = packet_rules.by_state(situation, "INVALID")
     return (
-        Rule("raw", "PREROUTING", f"{match} --syn -j CT --notrack"),
+        Rule("raw", "PREROUTING", f"{match} --syn {whose} -j CT --notrack"),
         Rule("filter", chain, f"{match} {states} -j SYNPROXY --sack-perm --timestamp --wscale {wscale} --mss {mss}"),
         Rule("filter", chain, f"{match} {invalid} -j DROP", place=2),
     )

@@ -77,6 +77,7 @@ def _keep(
     keeper = os.getpid()
     if held:
         _tell(send, warning=held)
+    lock.say(f"fix {identity} is in hand (process {keeper})")
     for attempt in range(ATTEMPTS):
         fault(f"before undoer {attempt}")
         child = os.fork()

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import shlex
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -132,11 +133,14 @@ class Lock:
 
 
 class Store:
-    """The folder of journals. ``place`` None: the host's own; ``host_lock`` None: where this host has it."""
+    """The folder of journals. ``place`` None: the host's own; ``host_lock`` None: where this host has it.
+
+    Both are made absolute at once: whoever undoes, and whoever types what was printed, stands in another folder.
+    """
 
     def __init__(self, place: str | None = None, fault: Fault = never, host_lock: str | None = None) -> None:
-        self.path = Path(place or PLACE)
-        self.host_lock = Path(host_lock) if host_lock else _run() / HOST_LOCK
+        self.path = Path(place or PLACE).absolute()
+        self.host_lock = Path(host_lock).absolute() if host_lock else _run() / HOST_LOCK
         self.own_place = self.path == Path(PLACE)
         self.fault = fault
 
@@ -154,6 +158,17 @@ class Store:
                 sync_folder(one.parent)
         except OSError as error:
             raise _refused(self.path, error) from None
+
+    def must_be_there(self) -> None:
+        """UsageError where no journals lie here, or where it is no folder at all."""
+        try:
+            is_folder = stat.S_ISDIR(self.path.stat().st_mode)
+        except FileNotFoundError:
+            raise UsageError(f"{self.path}: there is no such folder, so no fix was applied from it") from None
+        except OSError:
+            return  # it is said where it is read
+        if not is_folder:
+            raise UsageError(f"{self.path} is no folder; --state DIR names the one where journals lie")
 
     def lock(self, holder: str) -> Lock:
         """The lock of this host; what holds it says ``holder`` to whoever comes next.
@@ -344,6 +359,8 @@ def _refused(path: Path, error: OSError) -> KernelRefused:
     why = (error.strerror or str(error)).lower()
     if isinstance(error, PermissionError):
         remedy = "; a fix needs root: sudo tablefull fix"
+    elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+        why, remedy = "there is a file where a folder is needed", "; have the journal elsewhere: --state DIR"
     elif error.errno in (errno.ENOSPC, errno.EDQUOT):
         remedy = "; make room there, or have the journal elsewhere: --state DIR"
     else:

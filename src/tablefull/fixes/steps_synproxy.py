@@ -17,7 +17,7 @@ from tablefull.fixes.rule_acts import CannotRule
 from tablefull.fixes.rule_reading import INVALID, UNTRACKED, Packet
 from tablefull.fixes.set_acts import CannotSet, refused, set_value
 from tablefull.fixes.steps_limits import values_step
-from tablefull.fixes.steps_notrack import CLIENT_PORT, quoted, services
+from tablefull.fixes.steps_notrack import CLIENT_PORT, forwards, quoted, services
 from tablefull.fixes.verdicts import Walker, cut_off, stopped
 from tablefull.kernel import identity
 
@@ -97,8 +97,15 @@ def synproxy(host: LiveHost, options: Options) -> HostPlan:
         )  # fmt: skip
     return HostPlan(
         fix=FIX, host=host.name, netns=host.netns, title=title, steps=tuple(steps),
-        told=rule_acts.leftovers(host, acts), needs=("CAP_NET_ADMIN",),
+        told=(*_not_meant(host, options), *rule_acts.leftovers(host, acts)), needs=("CAP_NET_ADMIN",),
     )  # fmt: skip
+
+
+def _not_meant(host: LiveHost, options: Options) -> tuple[str, ...]:
+    """What a person may have meant instead, on a host that also passes packets on."""
+    if options.way or not forwards(host):
+        return ()
+    return ("only connections to this host itself are proxied; those that it passes on, with --way passed",)
 
 
 def _by_state(host: LiveHost, ports: list[str]) -> str:

@@ -76,6 +76,7 @@ def fix(what: tuple[str, ...], form: str, output: str | None, **said: object) ->
     """
     from tablefull.views import fix_running, fix_words
 
+    fix_words.none_empty(click.get_current_context())
     typed = fix_words.given(click.get_current_context())
     place = said["place"]
     assert place is None or isinstance(place, str)
@@ -87,6 +88,8 @@ def fix(what: tuple[str, ...], form: str, output: str | None, **said: object) ->
     _alone(chosen, what, said)
     fix_words.only(typed, (*fix_words.WAYS, "place", "yes", *(["form"] if said["looked_back"] else [])), chosen[0])
     store = fix_running.store_of(place)
+    if place is not None:
+        store.must_be_there()
     way = chosen[0]
     if way in ("--confirm", "--undo"):
         named = what[0] if what else str(ways[way])
@@ -137,8 +140,9 @@ def _plan(what: tuple[str, ...], form: str, output: str | None, said: dict[str, 
     from tablefull.views import fix_planning
 
     asked = fix_planning.Asked(ids=tuple(ids), said=said, words=sys.argv[1:], typed=typed)
+    confirm_within_s, verify_for_s = _time(said, "confirm_within"), _time(said, "verify_for")
     if said["applied"]:
-        return fix_planning.apply(asked, _time(said, "confirm_within"), _time(said, "verify_for"))
+        return fix_planning.apply(asked, confirm_within_s, verify_for_s)
     found = fix_planning.plans(asked)
     if not found.plans:
         fix_planning.tell_why_none(found)

@@ -35,6 +35,18 @@ def given(context: click.Context) -> dict[str, str]:
     }
 
 
+def none_empty(context: click.Context) -> None:
+    """UsageError where a word of the call is empty, as that of an unset variable is: it would not be what was meant.
+
+    ``--confirm "$id"`` must not become a plan, nor ``--state ""`` the host's own journals.
+    """
+    for one in context.command.params:
+        value = context.params.get(one.name or "")
+        if value == "" or (isinstance(value, tuple) and "" in value):
+            what = max(one.opts, key=len) if isinstance(one, click.Option) else "a fix or a file"
+            raise UsageError(f"{what}: an empty word; leave it away, or say what is meant")
+
+
 def only(typed: Mapping[str, str], allowed: Collection[str], beside: str) -> None:
     """UsageError where an option was typed that is of no use ``beside`` what else was said."""
     if over := [option for name, option in typed.items() if name not in allowed]:
