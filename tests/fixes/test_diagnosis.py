@@ -186,3 +186,33 @@ def test_promises_hold_for_any_mixture(pieces: list[str]) -> None:
         assert one.severity in ("degraded", "outage")
     if FULL in pieces:
         assert one.full.state == "yes"
+
+
+OLD = "[ 1000.000000] " + FULL + "$ cat /proc/uptime\n8200.00 1.00\n"
+
+
+def test_a_table_that_was_full_is_not_called_full() -> None:
+    found = told(OLD + "net.netfilter.nf_conntrack_count = 90\nnet.netfilter.nf_conntrack_max = 65536\n")
+    assert found.headline.startswith(
+        "Not now: the connection-tracking table was full until 2 h ago and new connections were refused; it holds 90 "
+        "of 65,536 entries."
+    )
+    assert found.severity == "info"
+    assert found.fixes, "what would keep it from filling again is still said"
+
+
+def test_whether_it_still_is_full_may_be_unseen() -> None:
+    found = told(OLD)
+    assert found.headline.startswith("Yes: the connection-tracking table was full until 2 h ago")
+    assert "whether it still is was not seen" in found.headline
+    assert found.severity == "degraded"
+
+
+def test_what_is_said_of_a_running_host_names_it() -> None:
+    counted = "net.netfilter.nf_conntrack_count = 90\nnet.netfilter.nf_conntrack_max = 65536\n"
+    snapshot = read_text(counted)
+    assert diagnose(snapshot).headline.startswith("No entry table is full in this evidence")
+    snapshot.live = True
+    assert diagnose(snapshot).headline.startswith("No entry table is full on this host")
+    snapshot.hosts[0].name = "web.netns.blue"
+    assert diagnose(snapshot).headline.startswith("No entry table is full in the network namespace blue")

@@ -30,6 +30,30 @@ def test_yes(text: str) -> None:
     assert full(text).state == "yes"
 
 
+LINE = "[ 1000.000000] nf_conntrack: nf_conntrack: table full, dropping packet\n"
+BELOW = "net.netfilter.nf_conntrack_count = 90\nnet.netfilter.nf_conntrack_max = 65536\n"
+AT = "net.netfilter.nf_conntrack_count = 65535\nnet.netfilter.nf_conntrack_max = 65536\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "uptime_s", "now", "ago_s"),
+    [
+        (LINE + BELOW, "1059.00", "yes", 59.0),  # it went under the limit between two packets
+        (LINE + BELOW, "1061.00", "no", 61.0),
+        (LINE + AT, "9000.00", "yes", 8000.0),
+        (LINE, "9000.00", "unknown", 8000.0),
+        (LINE + BELOW, "999.00", "yes", 0.0),  # printed after the clock was read
+        (LINE + BELOW, "", "unknown", None),
+        ("nf_conntrack: nf_conntrack: table full, dropping packet\n" + BELOW, "9000.00", "unknown", None),
+        (LINE + "nf_conntrack: nf_conntrack: table full, dropping packet\n" + BELOW, "9000.00", "unknown", None),
+        (AT, "9000.00", "unknown", None),
+    ],
+)
+def test_whether_it_still_is(text: str, uptime_s: str, now: str, ago_s: float | None) -> None:
+    found = full(text + (f"$ cat /proc/uptime\n{uptime_s} 1.00\n" if uptime_s else ""))
+    assert (found.state, found.now, found.ago_s) == ("yes", now, ago_s)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,4 +1,4 @@
-"""What the machine is: kernel, distribution, memory, slab caches, programs and their versions."""
+"""What the machine is: kernel and how long it runs, distribution, memory, slab caches, programs and their versions."""
 
 from tablefull.facts.origin import Fact
 
@@ -26,6 +26,12 @@ class Memory(Fact, frozen=True, kw_only=True):
     total_bytes: int | None = None
     available_bytes: int | None = None
     stated: bool = False
+
+
+class Uptime(Fact, frozen=True, kw_only=True):
+    """How long the kernel had run when this was collected, in seconds: the clock of its log's stamps."""
+
+    uptime_s: float
 
 
 class Slab(Fact, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tablefull import __version__
 from tablefull.facts.claims import Claim
-from tablefull.facts.host import Distribution, KernelRelease
+from tablefull.facts.host import Distribution, KernelRelease, Uptime
 from tablefull.facts.modules import Module
 from tablefull.facts.origin import Hole
 from tablefull.facts.ruleset import FwRule
@@ -18,11 +18,11 @@ from tablefull.fixes.plan import Plan, Situation
 from tablefull.fixes.situation import situation
 from tablefull.kernel.identity import KernelVersion, parse_release
 from tablefull.kernel.sizing import recommended_buckets
-from tablefull.rules.arithmetic import Loss, Reckoning, loss, reckon
+from tablefull.rules.arithmetic import Loss, Reckoning, duration, loss, quantity, reckon
 from tablefull.rules.case import Case
-from tablefull.rules.engine import Outcome, run
+from tablefull.rules.engine import FILLERS, RESIDUAL, Outcome, run
 from tablefull.rules.finding import SEVERITIES, Ask, Finding, Severity
-from tablefull.rules.fullness import Fullness, fullness
+from tablefull.rules.fullness import RECENT_S, Fullness, fullness
 from tablefull.rules.next_steps import next_steps
 
 MAX_CAUSES = 6  # past these the confidences are noise
@@ -74,7 +74,7 @@ def diagnose(snapshot: Snapshot) -> Diagnosis:
     return Diagnosis(
         full=full,
         severity=severity,
-        headline=headline(full, causes, lost),
+        headline=headline(full, causes, lost, case, live=snapshot.live),
         hosts=tuple(_host_view(host) for host in snapshot.hosts),
         loss=lost,
         causes=causes,
@@ -86,7 +86,7 @@ def diagnose(snapshot: Snapshot) -> Diagnosis:
         outcomes=verdicts.outcomes,
         seen_anything=full.state != "unknown"
         or any(cause.look_alike != UNRELATED for cause in causes)
-        or any(not isinstance(fact, Claim) for host in snapshot.hosts for fact in host.facts)
+        or any(not isinstance(fact, Claim | Uptime) for host in snapshot.hosts for fact in host.facts)
         or any(host.composition for host in snapshot.hosts),
         live=snapshot.live,
     )
@@ -146,10 +146,12 @@ def _beside_the_point(fix: str, fitted: Situation) -> bool:
 
 def _severity(full: Fullness, causes: tuple[Finding, ...]) -> Severity:
     worst: Severity = "none"
+    over = full.state == "yes" and full.now == "no"
     for cause in causes[:3]:
         if cause is causes[0] or cause.confidence >= 0.5:
-            worst = max(worst, cause.severity, key=SEVERITIES.index)
-    if full.state == "yes":
+            fills = cause.cause in FILLERS or cause.cause == RESIDUAL
+            worst = max(worst, "info" if over and fills else cause.severity, key=SEVERITIES.index)
+    if full.state == "yes" and not over:
         worst = max(worst, "degraded", key=SEVERITIES.index)
     return worst
 
@@ -161,14 +163,19 @@ _TABLES = {
 }
 
 
-def headline(full: Fullness, causes: tuple[Finding, ...], lost: Loss | None) -> str:
+def headline(full: Fullness, causes: tuple[Finding, ...], lost: Loss | None, case: Case, *, live: bool) -> str:
     """One sentence: is it full, is it bad, why most likely."""
-    if full.state == "yes":
+    if full.state == "yes" and full.now != "yes" and full.ago_s is not None and full.ago_s > RECENT_S:
+        was = f"{_TABLES[full.table]} was full until {duration(full.ago_s)} ago and new connections were refused"
+        first = (
+            f"Not now: {was}; {_held(case)}" if full.now == "no" else f"Yes: {was}; whether it still is was not seen"
+        )
+    elif full.state == "yes":
         first = f"Yes: {_TABLES[full.table]} is full and new connections are refused"
         if lost is not None and lost.rate_per_s and lost.rate_per_s >= 1:
             first += f", about {lost.rate_per_s:.0f} packets a second"
     elif full.state == "no":
-        first = "No entry table is full in this evidence"
+        first = f"No entry table is full {_where(case, live)}"
     else:
         first = "This evidence does not show whether an entry table is full"
     if not causes:
@@ -182,6 +189,23 @@ def headline(full: Fullness, causes: tuple[Finding, ...], lost: Loss | None) -> 
         return f"{first}. What is shown is something else: {best.why.split('; ')[0]}."
     sure = "Most likely cause" if best.confidence >= 0.5 else "A possible cause"
     return f"{first}. {sure}: {CAUSES[best.cause].meaning}."
+
+
+def _held(case: Case) -> str:
+    """How full it was when it was looked at, after the kernel's last line."""
+    if not case.readings:
+        return f"it holds {case.occupancy or 0:.0%} of its limit"
+    _, count, limit = max(case.readings, key=lambda one: one[1] / one[2])
+    return f"it holds {quantity(count)} of {quantity(limit)} entries"
+
+
+def _where(case: Case, live: bool) -> str:
+    """Of what this is said: one namespace of a running host, all of them, or what somebody handed over."""
+    if not live:
+        return "in this evidence"
+    names = [host.name for host in case.hosts]
+    _, inside, key = names[0].partition(".netns.") if len(names) == 1 else ("", "", "")
+    return f"in the network namespace {key}" if inside else "on this host"
 
 
 def _host_view(host: HostFacts) -> HostView:

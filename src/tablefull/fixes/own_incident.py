@@ -7,7 +7,7 @@ which begin with it, say that it never refused a packet.
 """
 
 from tablefull.facts.counters import CpuCounters
-from tablefull.facts.host import Distribution, KernelRelease, Memory, Program, Slab
+from tablefull.facts.host import Distribution, KernelRelease, Memory, Program, Slab, Uptime
 from tablefull.facts.kernel_log import LogLine
 from tablefull.facts.modules import Module
 from tablefull.facts.origin import Fact
@@ -17,7 +17,7 @@ from tablefull.kernel.identity import KernelVersion
 
 FULL = "table-full"
 # One for the whole machine, whichever namespace asks.
-_OF_THE_MACHINE = (Distribution, KernelRelease, Memory, Module, Program, Slab)
+_OF_THE_MACHINE = (Distribution, KernelRelease, Memory, Module, Program, Slab, Uptime)
 
 
 def of_namespace(

@@ -54,7 +54,7 @@ class Collection(Struct, kw_only=True):
 # Collected for people and for the MANIFEST; no line of them is a fact on its own, and numbers in them would be
 # misread as such.
 _NOT_FOR_READING = (
-    "hostname", "MANIFEST.json", "cgroup", "proc/uptime", "proc/cmdline", "proc/net/dev", "proc/net/softnet_stat",
+    "hostname", "MANIFEST.json", "cgroup", "proc/cmdline", "proc/net/dev", "proc/net/softnet_stat",
     "proc/net/ip_tables_names", "proc/net/ip6_tables_names", "proc/loadavg", "sys/devices/system/cpu/possible",
     "sys/devices/system/cpu/online", "proc/sys/kernel/hostname",
 )  # fmt: skip

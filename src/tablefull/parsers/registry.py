@@ -108,6 +108,7 @@ ROWS: tuple[Row, ...] = (
         ("Mem:", "Mem :", "MemTotal", "MemFree", "MemAvailable", "total  ", "Speicher:", "Total Memory"),
         ("free", "/proc/meminfo"),
     ),
+    Row("uptime", (), ("/proc/uptime",)),
     Row(
         "slab",
         ("_conntrack ", "_conntrack_expect", "_conntrack_f", "slabinfo - version", "OBJS ACTIVE", "Active / Total"),

@@ -72,7 +72,7 @@ def refused_or_limited_inside_a_container(case: Case) -> Iterator[Finding]:
     )
     for line in case.log("table-full"):
         if line.netns is not None:
-            clues.add(0.75, f"the namespace {line.netns} is the one that is full", line.origin)
+            clues.add(0.75, f"the kernel's line is of the network namespace {line.netns}", line.origin)
             break
     clues.said(
         0.5,

@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from tablefull.facts.counters import NetCounter
+from tablefull.facts.host import Uptime
 from tablefull.facts.kernel_log import LogLine
 from tablefull.facts.origin import Basis, Origin
 from tablefull.rules.case import Case
@@ -21,8 +22,12 @@ State = Literal["yes", "no", "unknown"]
 # the limit while early drop and expiry free a few places.
 AT_LIMIT = 0.985
 CLEARLY_BELOW = 0.9
+RECENT_S = (
+    60.0  # the kernel prints in every 5 s in which it refuses (KERNEL.md section 3): twelve of those without a line
+)
 SMALL_LIMIT = 32768  # a router's limit that one peer-to-peer program or scanner reaches alone
 
+_PRINTED = ("table-full", "ip-conntrack-max")
 _STATED = (
     "conntrack_count*conntrack_max*practically the same|conntrack_count*conntrack_max*the same|"
     "count equals*conntrack_max|count is equal to*max|count and max*the same|count and max, are almost the same|"
@@ -80,7 +85,11 @@ _EBPF = (
 
 
 class Fullness(Struct, frozen=True):
-    """``table`` is kernel, container or cilium; ``printed`` where the kernel's own line was seen."""
+    """``table`` is kernel, container or cilium; ``printed`` where the kernel's own line was seen.
+
+    ``now`` is whether it was still full when the evidence was collected, where that has a time of its own: ``ago_s``
+    is how long before that the kernel printed its last line; None where one of the two has no stamp.
+    """
 
     state: State
     how: str
@@ -88,6 +97,8 @@ class Fullness(Struct, frozen=True):
     evidence: tuple[Origin, ...] = ()
     table: str = "kernel"
     printed: bool = False
+    now: State = "unknown"
+    ago_s: float | None = None
 
 
 def fullness(case: Case) -> Fullness:
@@ -113,7 +124,7 @@ def ebpf_refusals(case: Case) -> list[NetCounter]:
 
 
 def _fullness(case: Case) -> Fullness:
-    cited = case.log("table-full") + case.log("ip-conntrack-max")
+    cited = [line for kind in _PRINTED for line in case.log(kind)]
     lines = [line for line in cited if not _only_spoken_of(case, line)]
     if lines:
         printed = [line for line in lines if not line.quoted]
@@ -128,6 +139,7 @@ def _fullness(case: Case) -> Fullness:
         text = (
             "the kernel printed that it refused new entries" if printed else "the kernel's line is cited in the report"
         )
+        ago_s = _ago_s(case) if printed else None
         return Fullness(
             "yes",
             text,
@@ -135,6 +147,8 @@ def _fullness(case: Case) -> Fullness:
             tuple(line.origin for line in (printed or lines)[:4]),
             "container" if vps else "kernel",
             bool(printed),
+            _now(case, ago_s),
+            ago_s,
         )
     ebpf = next((one.origin for one in ebpf_refusals(case)), None) or case.said(*_EBPF)
     if ebpf is not None:
@@ -183,6 +197,30 @@ def _fullness(case: Case) -> Fullness:
     if drops and drops.get("drop") == 0 and drops.get("early_drop", 0) == 0:
         return Fullness("no", "drop and early_drop are 0 on every CPU shown", "shown", case.counter_origins)
     return Fullness("unknown", "neither the kernel's line nor count and limit together were seen", "unknown")
+
+
+def _ago_s(case: Case) -> float | None:
+    """How long before the collection the kernel last printed its line, by the one clock of both; None: not told."""
+    found: list[float] = []
+    for host in case.hosts:
+        stamps = [one.stamp for one in host.of(LogLine) if one.kind in _PRINTED and not one.quoted]
+        if not stamps:
+            continue
+        clock = next((one.uptime_s for one in host.of(Uptime)), None)
+        printed = [stamp.uptime_s for stamp in stamps if stamp is not None and stamp.uptime_s is not None]
+        if clock is None or len(printed) < len(stamps):
+            return None
+        found.append(max(0.0, clock - max(printed)))
+    return min(found, default=None)
+
+
+def _now(case: Case, ago_s: float | None) -> State:
+    """Whether it is full at the moment of collecting: by the count, else by how long the kernel has been quiet."""
+    if ago_s is None:
+        return "unknown"
+    if ago_s <= RECENT_S or (case.occupancy is not None and case.occupancy >= AT_LIMIT):
+        return "yes"
+    return "unknown" if case.occupancy is None else "no"
 
 
 def _only_spoken_of(case: Case, line: LogLine) -> bool:

@@ -28,6 +28,8 @@ def as_builtins(diagnosis: Diagnosis, *, rules: bool = False) -> dict[str, objec
         "tool": diagnosis.tool,
         "verdict": {
             "table_full": diagnosis.full.state,
+            "table_full_now": diagnosis.full.now,
+            "last_printed_s_before": diagnosis.full.ago_s,
             "severity": diagnosis.severity,
             "headline": _text(diagnosis.headline),
             "how": _text(diagnosis.full.how),

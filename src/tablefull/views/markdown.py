@@ -39,13 +39,14 @@ def render(diagnosis: Diagnosis, *, rules: bool = False, all_fixes: bool = False
     """The whole answer; ``rules`` adds what became of every rule, ``all_fixes`` every fix in full."""
     full = diagnosis.full
     state = {"yes": "table full", "no": "table not full", "unknown": "cannot tell"}[full.state]
+    state = "table was full" if full.now == "no" else state
     shown = full.state != "unknown"
     known = f"({inline(full.how)}; {wording.BASIS[full.basis]})" if shown else f"({inline(wording.known(full))})"
     severity = f"**{diagnosis.severity}** ({wording.SEVERITY[diagnosis.severity]})"
     parts = [
         f"# Connection tracking: {state}",
         f"**{inline(diagnosis.headline)}**",
-        f"Table full: **{wording.TABLE_FULL[full.state]}** {known}. Severity: {severity}.",
+        f"Table full: **{wording.table_full(full)}** {known}. Severity: {severity}.",
     ]
     if diagnosis.loss is not None:
         parts += ["## What was lost", f"{wording.lost(diagnosis.loss)} {inline(diagnosis.loss.how)}."]

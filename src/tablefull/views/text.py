@@ -62,7 +62,7 @@ def _verdict(page: Page, diagnosis: Diagnosis) -> None:
     full, severity = diagnosis.full, diagnosis.severity
     page.add(
         ("TABLE FULL: ", "title"),
-        (wording.TABLE_FULL[full.state].upper(), _FULL[full.state]),
+        (wording.table_full(full).upper(), "worth" if full.now == "no" else _FULL[full.state]),
         ("   SEVERITY: ", "title"),
         (severity.upper(), _STYLE[severity]),
         (f" ({wording.SEVERITY[severity]})", ""),

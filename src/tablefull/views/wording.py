@@ -34,7 +34,7 @@ SEVERITY: dict[Severity, str] = {
     "degraded": "some connections suffer",
     "outage": "new connections fail now",
 }
-TABLE_FULL = {"yes": "yes", "no": "no", "unknown": "cannot tell"}
+_TABLE_FULL = {"yes": "yes", "no": "no", "unknown": "cannot tell"}
 STATES = ("fired", "quiet", "blind", "broken")
 STATE = {
     "fired": "found its cause",
@@ -52,6 +52,11 @@ def sure(confidence: float) -> str:
 def confidence(value: float) -> str:
     """``very likely (0.96)``."""
     return f"{sure(value)} ({round(value + 1e-9, 2):.2f})"
+
+
+def table_full(full: Fullness) -> str:
+    """``yes``, ``no``, ``cannot tell``, or that it was and is no more."""
+    return "not now" if full.now == "no" else _TABLE_FULL[full.state]
 
 
 def known(full: Fullness) -> str:
