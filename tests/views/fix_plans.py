@@ -61,6 +61,7 @@ def hostile(path: str = "/proc/sys/net/netfilter/x") -> HostPlan:
         title=EVIL,
         netns=None,
         told=(EVIL, "two\nlines"),
+        typed=(EVIL, "two\nlines"),
         steps=(
             Step(
                 title=EVIL,

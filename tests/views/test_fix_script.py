@@ -73,6 +73,40 @@ def test_no_text_of_a_stranger_is_run(name: str, tmp_path: Path) -> None:
         assert "\x1b" not in line or not line.startswith("#")
 
 
+NOTHING = HostPlan(
+    fix="notrack", host="web", netns="blue", title="do not track", refused="a rule needs them: '$(touch /tmp/owned)'"
+)
+ADVICE = HostPlan(fix="fix-dns-path", host="web", title="DNS", told=("it collides",), typed=("echo {a}\nb", "# back:"))
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_script_without_a_step_does_not_look_like_success(name: str) -> None:
+    for plans, said in (([NOTHING], "notrack is not offered here"), ([ADVICE], "told, not done"), ([], "no step")):
+        script = fix_script.shell(plans)
+        assert "to take" not in script
+        done = subprocess.run(shell_words(name), input=script, text=True, capture_output=True, check=False)
+        assert done.returncode == 4
+        assert said in done.stderr
+    assert not Path("/tmp/owned").exists()
+
+
+def test_a_playbook_without_a_step_fails_with_the_reason() -> None:
+    plays = json.loads(fix_script.ansible([NOTHING, ADVICE]).partition("\n[")[2].join(("[", "")))
+    told = [play["tasks"][0]["ansible.builtin.fail"]["msg"] for play in plays]
+    assert "not offered here: a rule needs them" in told[0]
+    assert "for a person to type" in told[1]
+
+
+def test_commands_to_type_stand_as_they_are() -> None:
+    page = fix_script.markdown([ADVICE])
+    assert "```sh\necho {a}\nb\n# back:\n```" in page
+    script = fix_script.shell([ADVICE])
+    assert "# to type: echo {a}\n# b\n" in script
+    assert "# notrack on web, network namespace blue: do not track" in fix_script.shell([NOTHING])
+    assert "web, network namespace blue" in fix_script.ansible([NOTHING])
+    assert "web, network namespace blue" in fix_script.markdown([NOTHING])
+
+
 def test_a_comment_has_no_second_line() -> None:
     script = fix_script.shell([hostile()])
     assert "\nlines" not in script

@@ -21,6 +21,17 @@ class Command(Struct, frozen=True, omit_defaults=True):
     stdin: str = ""
 
 
+def entering(netns: str | None) -> list[str]:
+    """The words that run a program in a network namespace, by its name, process id or path; none for None."""
+    if netns is None:
+        return []
+    if netns.isdecimal():
+        return ["nsenter", f"--net=/proc/{netns}/ns/net", "--"]
+    if "/" in netns:
+        return ["nsenter", f"--net={netns}", "--"]
+    return ["ip", "netns", "exec", netns]
+
+
 class SetValue(Struct, frozen=True, tag="set", tag_field="act"):
     """One value below /proc/sys or /sys: ``before`` and ``after`` as the file reads, stripped."""
 
@@ -109,8 +120,8 @@ class HostPlan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The steps of one fix on one host, in order, with what is told and not done.
 
     ``netns`` is the namespace's name as a person gave it, None for the one the program stands in. ``told`` are lines
-    for a person (what to write where, on which other machine); ``refused`` says why the fix is not offered here, and
-    then there are no steps.
+    for a person (what to write where, on which other machine), ``typed`` commands for one, with what to put in for
+    the words in capitals; ``refused`` says why the fix is not offered here, and then there are no steps.
     """
 
     fix: str
@@ -119,6 +130,7 @@ class HostPlan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     steps: tuple[Step, ...] = ()
     netns: str | None = None
     told: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
     refused: str = ""
     needs: tuple[str, ...] = field(default_factory=tuple)
 

@@ -267,5 +267,10 @@ def nft_keep(situation: Situation, table: str, chains: tuple[NftChain, ...]) -> 
             "nixos-rebuild switch",
         )
     path = "/etc/sysconfig/nftables.conf" if kin == "redhat" else "/etc/nftables.conf"
-    enable = ("rc-update add nftables",) if dialect.init(situation) == "openrc" else ("systemctl enable nftables",)
-    return (f"nft list table inet {table} >> {path}", *enable)
+    if dialect.systemd(situation):
+        enable = "systemctl enable nftables"
+    elif dialect.init(situation) == "openrc":
+        enable = "rc-update add nftables"
+    else:
+        enable = f"# have the boot read it: nft -f {path} goes into /etc/rc.local, before any 'exit'"
+    return (f"nft list table inet {table} >> {path}", enable)

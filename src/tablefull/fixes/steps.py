@@ -50,10 +50,13 @@ def plan(fix_id: str, host: LiveHost, options: Options) -> HostPlan:
     if fix_id not in catalog.MAKERS:
         raise UsageError(f"no fix is called {fix_id[:60]!a}; there are {', '.join(catalog.MAKERS)}")
     text = catalog.make(fix_id, host.situation)
+    typed = steps_told.typed(text)
+    where = steps_told.where_to_type(host.netns) if typed else ()
     return HostPlan(
         fix=fix_id,
         host=host.name,
         netns=host.netns,
         title=text.title,
-        told=(text.why, *text.commands, *text.persist, f"Risk: {text.risk}"),
+        told=(text.why, *where, f"Risk: {text.risk}"),
+        typed=typed,
     )

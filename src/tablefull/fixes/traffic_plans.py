@@ -133,7 +133,6 @@ def expand_snat_range(situation: Situation, answers: tuple[str, ...]) -> Plan:
     }.get((situation.cloud or "").lower())
     old = "-j MASQUERADE"
     commands: tuple[str, ...] = (
-        f"sysctl -w {name}='1024 65535'",
         "# this shows the rule to change:"
         if identity.at_least(situation.kernel, 4, 14)
         else "# this shows the rule to change (the nat table is in use already):",
@@ -153,6 +152,11 @@ def expand_snat_range(situation: Situation, answers: tuple[str, ...]) -> Plan:
         )
     if cloud:
         commands += (cloud,)
+    # A translation without ports of its own takes 1024 to 65535 by itself [nf_nat_core.c nf_nat_l4proto_unique_tuple].
+    commands += (
+        "# for connections that this host opens itself; what it translates for others never asks for this range:",
+        f"sysctl -w {name}='1024 65535'",
+    )
     return compose(
         "expand-snat-range",
         situation,

@@ -30,10 +30,13 @@ change() { # file before after
 def shell(plans: Sequence[HostPlan]) -> str:
     """A script for sh: it does the steps in order, and stops with 4 at the first that does not stand as planned."""
     lines = ["#!/bin/sh", "# Made by tablefull fix. Read it before you run it; it needs root.", "set -eu"]
-    lines += [_comment(f"{plan.fix} on {plan.host}: {plan.title}") for plan in plans]
+    lines += [_comment(f"{plan.fix} on {_place(plan)}: {plan.title}") for plan in plans]
     lines.append(_SCRIPT.strip("\n"))
     for plan in plans:
         lines += _told(plan)
+        if not plan.steps:
+            lines.append(f"say {shlex.quote(_undone(plan))}")
+            continue
         for number, step in enumerate(plan.steps, 1):
             lines += ["", _comment(f"{plan.fix} {number}: {step.title} ({SCOPE[step.scope]})")]
             lines += [_comment(f"before: {step.before}; after: {step.after}"), _comment(f"risk: {step.risk}")]
@@ -45,6 +48,8 @@ def shell(plans: Sequence[HostPlan]) -> str:
         for step in reversed(plan.steps):
             for act in reversed(step.acts):
                 lines += [_comment(line) for line in _undo(act, entering(plan, step))]
+    if not any(plan.steps for plan in plans):
+        lines.append("stop 'nothing was done: this script holds no step'")
     return "\n".join(lines) + "\n"
 
 
@@ -108,9 +113,20 @@ def _comment(text: str) -> str:
     return "\n".join(f"# {harmless(line)}" for line in text.split("\n"))
 
 
+def _place(plan: HostPlan) -> str:
+    return plan.host if plan.netns is None else f"{plan.host}, network namespace {plan.netns}"
+
+
+def _undone(plan: HostPlan) -> str:
+    """Why nothing is done for a plan without steps, in one line that a terminal may show."""
+    why = f"not offered here: {plan.refused}" if plan.refused else "told, not done: it is for a person to type"
+    return harmless(f"tablefull: {plan.fix} is {why}")
+
+
 def _told(plan: HostPlan) -> list[str]:
     lines = [_comment(f"not offered: {plan.refused}")] if plan.refused else []
-    return lines + [_comment(f"to know: {line}") for line in plan.told]
+    lines += [_comment(f"to know: {line}") for line in plan.told]
+    return lines + [_comment(f"to type: {line}") for line in plan.typed]
 
 
 def ansible(plans: Sequence[HostPlan]) -> str:
@@ -121,9 +137,11 @@ def ansible(plans: Sequence[HostPlan]) -> str:
         for step in plan.steps:
             for act in step.acts:
                 tasks += _tasks(step, act, entering(plan, step))
+        if not tasks:
+            tasks = [{"name": "Nothing is done here", "ansible.builtin.fail": {"msg": _raw(_undone(plan))}}]
         plays.append(
             {
-                "name": _raw(f"{plan.fix}: {plan.title}"),
+                "name": _raw(f"{plan.fix} on {_place(plan)}: {plan.title}"),
                 "hosts": _raw(plan.host),
                 "become": True,
                 "gather_facts": False,
@@ -218,7 +236,7 @@ def markdown(plans: Sequence[HostPlan]) -> str:
 
     parts: list[str] = []
     for plan in plans:
-        parts += [f"## {plan.fix} on {inline(plan.host)}", inline(plan.title)]
+        parts += [f"## {plan.fix} on {inline(_place(plan))}", inline(plan.title)]
         if plan.refused:
             parts.append(f"**Not offered here:** {inline(plan.refused)}")
         for number, step in enumerate(plan.steps, 1):
@@ -235,4 +253,7 @@ def markdown(plans: Sequence[HostPlan]) -> str:
                 parts += ["See that it worked:", fenced(looks, "sh")]
         if plan.told:
             parts.append("\n".join(f"- {inline(line)}" for line in plan.told))
+        if plan.typed:
+            lines = [part for line in plan.typed for part in line.split("\n")]
+            parts += ["For a person to type:", fenced(map(harmless, lines), "sh")]
     return "\n\n".join(parts) + "\n"

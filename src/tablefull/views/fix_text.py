@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Sequence
 
+from tablefull.fixes import act
 from tablefull.fixes.act import Act, Flush, HostPlan, OwnFile, Predicted, Step
 from tablefull.fixes.journal import ActDone, Journal
 from tablefull.fixes.perform import named
@@ -55,6 +56,10 @@ def _plan(page: Page, plan: HostPlan, how: str) -> None:
         if not number:
             page.blank()
         page.text(line, lead="- ")
+    if plan.typed:
+        page.blank()
+        page.text("For you to type, with your own words for those in capitals; nothing here does it:")
+        page.commands(plan.typed)
     if plan.steps and how:
         page.blank()
         page.text("Nothing was changed. To do it, and have it undone unless you confirm it:")
@@ -75,30 +80,24 @@ def _step(page: Page, number: int, step: Step, prefix: list[str]) -> None:
         page.text("until you confirm", lead="when      ", lead_style="dim", indent=5)
     elif step.persists:
         page.text("it lasts over a restart", lead="lasting   ", lead_style="dim", indent=5)
-    for act in step.acts:
-        if isinstance(act, OwnFile):
-            lines = act.after.splitlines()
-            page.text(f"{act.path}:", lead="file      ", lead_style="dim", indent=5)
+    for one in step.acts:
+        if isinstance(one, OwnFile):
+            lines = one.after.splitlines()
+            page.text(f"{one.path}:", lead="file      ", lead_style="dim", indent=5)
             for line in lines[:MOST_FILE_LINES]:
                 page.add((" " * 17 + harmless(line), "command"))
             if len(lines) > MOST_FILE_LINES:
                 page.text(f"and {len(lines) - MOST_FILE_LINES} lines more (--format json)", "dim", indent=17)
-        elif isinstance(act, Flush):
-            chosen = f", {act.expected} at the moment" if act.expected is not None else ""
-            page.text(f"entries where {act.where}{chosen}", lead="deletes   ", lead_style="dim", indent=5)
+        elif isinstance(one, Flush):
+            chosen = f", {one.expected} at the moment" if one.expected is not None else ""
+            page.text(f"entries where {one.where}{chosen}", lead="deletes   ", lead_style="dim", indent=5)
     for command in step.verify:
         page.text(shlex.join([*prefix, *command.argv]), lead="verify    ", lead_style="dim", indent=5)
 
 
 def entering(plan: HostPlan, step: Step) -> list[str]:
-    """The words that enter the namespace."""
-    if plan.netns is None or step.scope == "host":
-        return []
-    if plan.netns.isdecimal():
-        return ["nsenter", "--net=/proc/" + plan.netns + "/ns/net", "--"]
-    if "/" in plan.netns:
-        return ["nsenter", "--net=" + plan.netns, "--"]
-    return ["ip", "netns", "exec", plan.netns]
+    """The words that enter the namespace of a step; none for what is the whole host's."""
+    return [] if step.scope == "host" else act.entering(plan.netns)
 
 
 def predicted(effect: Predicted) -> str:
