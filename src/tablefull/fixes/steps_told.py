@@ -21,8 +21,10 @@ def where_to_type(netns: str | None) -> tuple[str, ...]:
         return ()
     shell = shlex.join([*entering(netns), "sh"])
     return (
-        (f"these lines are for the network namespace: type them after sudo {shell}. Files below /etc, modules and "
-        "packages are the whole host's all the same, and /etc/sysctl.d reaches no namespace but the host's own"),
+        (
+            f"these lines are for the network namespace: type them after sudo {shell}. Files below /etc, modules and "
+            "packages are the whole host's all the same, and /etc/sysctl.d reaches no namespace but the host's own"
+        ),
     )
 
 
