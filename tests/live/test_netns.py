@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tablefull.facts.origin import Hole
+from tablefull.kernel.identity import parse_release
 from tablefull.live import netns
 from tablefull.live.collection import Artefact, Namespace
 from tablefull.live.netns import Answer, container_of, found, inside, with_hostname
@@ -18,6 +20,40 @@ from tablefull.live.proc import Proc
 ID = "4f3c0c8f6f0de6c5b1c2a3948576aabbccddeeff00112233445566778899aabb"
 # The copy of this process ends with _exit and runs nothing that another thread could have locked.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+
+@pytest.mark.parametrize(
+    ("release", "mode", "wanted"),
+    [
+        ("6.18.0", 0o644, True),
+        ("6.18.0", 0o444, False),
+        ("4.8.0", 0o644, True),
+        ("4.7.10", 0o444, None),
+        ("6.18.0", None, None),
+        ("", 0o644, None),
+    ],
+)
+def test_whether_this_is_the_first_one(tmp_path: Path, release: str, mode: int | None, wanted: bool | None) -> None:
+    path = tmp_path / "proc/sys/net/netfilter/nf_conntrack_buckets"
+    path.parent.mkdir(parents=True)
+    if mode is not None:
+        path.write_text("1024\n")
+        path.chmod(mode)
+    assert netns.is_first_here(Proc(tmp_path), parse_release(release)) is wanted
+
+
+@pytest.mark.realkernel
+def test_the_kernel_agrees_which_is_the_first_one(program: Callable[[str], str]) -> None:
+    ask = (
+        "from tablefull.live.netns import is_first_here; from tablefull.live.proc import Proc; "
+        "from tablefull.kernel.identity import parse_release; import os; "
+        "print(is_first_here(Proc(), parse_release(os.uname().release)))"
+    )
+    words = [sys.executable, "-c", ask]
+    child = subprocess.run([program("unshare"), "-n", *words], capture_output=True, text=True, check=True).stdout
+    own = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert child == "False\n"
+    assert own == f"{os.access('/proc/sys/net/netfilter/nf_conntrack_max', os.W_OK)}\n"
 
 
 @pytest.mark.parametrize(

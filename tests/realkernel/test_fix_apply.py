@@ -257,6 +257,22 @@ def test_the_hosts_limit_goes_up_and_comes_back(tmp_path: Path, program: Callabl
         assert {path: path.read_text() for path in before} == before
 
 
+@pytest.mark.skipif(not os.access(host_limits.MAX, os.W_OK), reason="needs the first network namespace")
+def test_a_full_namespace_is_told_whose_limit_it_is(tmp_path: Path) -> None:
+    """And the same of its neighbour, which is as near the limit and refused nothing."""
+    with host_limits.limits(600), fix_space(tmp_path) as space, fix_space(tmp_path) as other:
+        with Netlink(namespace=f"/run/netns/{space.name}") as link:
+            filled.fill(link, 598, (SYN_RECV,), seed=5)
+        done = space.fix("--netns", space.name)
+        assert done.returncode == 0, done.stderr
+        said = " ".join(done.stdout.split())
+        assert said.startswith("Yes: the connection-tracking table is full")
+        assert "Its limit is the whole host's, and raised there: sudo tablefull fix raise-max." in said
+        assert "plan it there, without --netns" in said
+        done = space.fix("--netns", other.name)
+        assert "No entry table is full in the network namespace " + other.name in " ".join(done.stderr.split())
+
+
 def test_who_may_not_is_told_what_is_lacking(space: FixSpace) -> None:
     before = state(space)
     bare = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--"]

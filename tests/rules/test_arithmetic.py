@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tablefull.parsers.reader import read_text
-from tablefull.rules.arithmetic import Loss, Reckoning, duration, loss, mebibytes, quantity, reckon
+from tablefull.rules.arithmetic import Loss, Reckoning, duration, loss, mebibytes, quantity, rate_of_last_burst, reckon
 from tablefull.rules.case import Case
 
 XEN = (Path(__file__).parents[2] / "examples" / "xen-dom0.txt").read_text(encoding="utf-8")
@@ -36,6 +36,19 @@ def test_xen_loss() -> None:
     assert told.window_s == 5
     assert told.rate_per_s == pytest.approx(66.2)
     assert len(told.evidence) == 6
+
+
+def test_the_rate_is_that_of_the_last_incident() -> None:
+    # XEN's window holds 331 in 5 s whatever happened an hour before it; over both the rate would be that of neither.
+    line = "[11455000.0] nf_conntrack: nf_conntrack: table full, dropping packet\n"
+    later = "[11455006.0] net_ratelimit: 40 callbacks suppressed\n" + line.replace("000.0", "006.0")
+    assert XEN.count("[11458852.8") > 5
+    earlier = line * 10 + later + XEN
+    assert rate_of_last_burst(Case(read_text(earlier))) == pytest.approx(66.2)
+    told = lost(earlier)
+    assert told is not None
+    assert told.rate_per_s == pytest.approx((331 + 50) / 10)
+    assert rate_of_last_burst(Case(read_text("nothing"))) is None
 
 
 def test_loss_shared_with_another_message() -> None:

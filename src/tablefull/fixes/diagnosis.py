@@ -18,7 +18,7 @@ from tablefull.fixes.plan import Plan, Situation
 from tablefull.fixes.situation import situation
 from tablefull.kernel.identity import KernelVersion, parse_release
 from tablefull.kernel.sizing import recommended_buckets
-from tablefull.rules.arithmetic import Loss, Reckoning, duration, loss, quantity, reckon
+from tablefull.rules.arithmetic import Loss, Reckoning, duration, loss, quantity, rate_of_last_burst, reckon
 from tablefull.rules.case import Case
 from tablefull.rules.engine import FILLERS, RESIDUAL, Outcome, run
 from tablefull.rules.finding import SEVERITIES, Ask, Finding, Severity
@@ -172,8 +172,9 @@ def headline(full: Fullness, causes: tuple[Finding, ...], lost: Loss | None, cas
         )
     elif full.state == "yes":
         first = f"Yes: {_TABLES[full.table]} is full and new connections are refused"
-        if lost is not None and lost.rate_per_s and lost.rate_per_s >= 1:
-            first += f", about {lost.rate_per_s:.0f} packets a second"
+        rate = rate_of_last_burst(case) if lost is not None and lost.rate_per_s else None
+        if rate is not None and rate >= 1:
+            first += f", about {rate:.0f} packets a second"
     elif full.state == "no":
         first = f"No entry table is full {_where(case, live)}"
     else:

@@ -473,11 +473,14 @@ class LiveHost:
         """Whether the namespace meant is the one of process 1, which has the host's own limits; None: cannot tell."""
         if not self.here:
             return self.netns is None
-        first = spaces_of.inode_of(self.proc, "proc/1/ns/net")
-        if self.inode is not None:
-            return None if first is None else self.inode == first
-        own = self._own_inode()
-        return None if first is None or own is None else own == first
+        first, own = spaces_of.inode_of(self.proc, "proc/1/ns/net"), self._own_inode()
+        meant = own if self.inode is None else self.inode
+        if first is None:  # another process's namespace may not be looked at everywhere, not even by root
+            here = spaces_of.is_first_here(self.proc, self.kernel)
+            first = own if here else None
+            if here is False and meant == own:
+                return False
+        return None if first is None or meant is None else meant == first
 
 
 def places(name: str) -> tuple[str, ...]:

@@ -38,9 +38,8 @@ def _why_not(host: LiveHost, path: str) -> str:
     # max and expect_max are one number for the whole host, 0444 outside the first namespace from 5.13 on; the buckets
     # always were [nf_conntrack_standalone.c; KERNEL.md 2.2].
     if host.is_first_namespace() is not True and path.endswith(("_max", "_buckets", "hashsize")):
-        return (
-            f"{path} is the whole host's and cannot be written here, only in its first network namespace: plan it there"
-        )
+        there = "plan it there" if host.netns is None else "plan it there, without --netns"
+        return f"{path} is the whole host's and cannot be written here, only in its first network namespace: {there}"
     return f"{path} cannot be written here (read-only, as in a container, or not run as root)"
 
 

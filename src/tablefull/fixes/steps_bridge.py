@@ -4,7 +4,7 @@ The trap: the switch is turned back by whoever needs it (Kubernetes, Docker, lib
 module itself, which brings 1 each time it is loaded: a file of settings that is read before that changes nothing.
 """
 
-from tablefull.facts.ruleset import FwRule
+from tablefull.facts.ruleset import FwRule, NoBridgePorts
 from tablefull.fixes import brings_back
 from tablefull.fixes.act import Command, HostPlan, Predicted, Step
 from tablefull.fixes.live_host import LiveHost, Options
@@ -44,7 +44,9 @@ def disable_bridge_nf(host: LiveHost, options: Options) -> HostPlan:
     per_netns = identity.at_least(host.kernel, 5, 3) is True  # [br_netfilter of 5.2.1, 5.3.1]
     step = Step(
         title=title,
-        before="frames that cross a bridge pass the IP hooks: their connections are tracked here",
+        before="the switch is on, and no interface here is a port of a bridge: nothing is passed on at the moment"
+        if any(host.facts.of(NoBridgePorts))
+        else "frames that cross a bridge pass the IP hooks, and are tracked where tracking is on",
         after="they do not; entries that exist stay until they expire",
         scope="netns" if per_netns else "host",
         acts=acts,

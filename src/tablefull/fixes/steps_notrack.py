@@ -87,7 +87,7 @@ def notrack(host: LiveHost, options: Options) -> HostPlan:
     share, predicted = _predicted(host, chosen)
     step = Step(
         title=title,
-        before=f"every packet of it is tracked{share}",
+        before=_before(host, share),
         after="no packet of it makes an entry; entries that exist stay until they expire (flush-entries)",
         scope="netns",
         acts=acts,
@@ -100,6 +100,12 @@ def notrack(host: LiveHost, options: Options) -> HostPlan:
         fix=FIX, host=host.name, netns=host.netns, title=title, steps=(step,), needs=("CAP_NET_ADMIN",),
         told=(*rule_acts.leftovers(host, acts), *needed),
     )  # fmt: skip
+
+
+def _before(host: LiveHost, share: str) -> str:
+    if host.sample is not None and host.sample.total == 0:
+        return "not one entry is there now, so it may be that nothing is tracked here (tablefull why tells)"
+    return f"its packets are tracked{share}"
 
 
 def forwards(host: LiveHost) -> bool:

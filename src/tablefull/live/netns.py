@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from tablefull.facts.origin import Hole
+from tablefull.kernel.identity import KernelVersion, at_least
 from tablefull.live.collection import Artefact, Namespace, safe, with_key
 from tablefull.live.proc import Proc, hole, missing
 
@@ -50,6 +51,20 @@ def found(proc: Proc, still: Callable[[], bool]) -> tuple[list[Namespace], list[
         keys.add(key)
         unique.append(with_key(space, key))
     return unique, holes
+
+
+def is_first_here(proc: Proc, kernel: KernelVersion | None) -> bool | None:
+    """Whether this process stands in the machine's first network namespace; None where that cannot be told.
+
+    From 4.8 on the number of buckets may be written there and is shown as 0444 in every other one [KERNEL.md 2.2].
+    """
+    if at_least(kernel, 4, 8) is not True:
+        return None
+    try:
+        mode = os.stat(proc.path("proc/sys/net/netfilter/nf_conntrack_buckets")).st_mode  # noqa: PTH116 - a path of Proc
+    except OSError:
+        return None
+    return bool(mode & 0o222)
 
 
 def inode_of(proc: Proc, name: str) -> int | None:

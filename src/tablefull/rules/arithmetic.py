@@ -21,7 +21,7 @@ from tablefull.kernel.messages import SHARES_RATE_LIMIT
 from tablefull.kernel.timeouts import shipped_s
 from tablefull.rules.case import Case
 from tablefull.rules.clues import host_of
-from tablefull.rules.fullness import fullness
+from tablefull.rules.fullness import RECENT_S, fullness
 from tablefull.rules.sizing import SHIPPED_LIMITS
 
 SMALL_DOM0_BYTES = 1 << 30  # Dom0 is usually given 0.5 to 1 GiB, so a table's memory is measured against that
@@ -117,6 +117,27 @@ def loss(case: Case) -> Loss | None:
             case.counter_origins,
         )
     return None
+
+
+def rate_of_last_burst(case: Case) -> float | None:
+    """Packets refused a second since the kernel was last quiet for a while; None where no time is known.
+
+    A log may hold the incident of yesterday too: over both, the rate would be that of neither.
+    """
+    found: list[float] = []
+    for host in case.hosts:
+        lines = [line for line in host.of(LogLine) if not line.quoted]
+        begin, before = 0, None
+        for number, line in enumerate(lines):
+            at = None if line.stamp is None else line.stamp.uptime_s
+            if at is not None:
+                if before is not None and abs(at - before) > RECENT_S:
+                    begin = number
+                before = at
+        estimate = _estimate(case, lines[begin:])
+        if estimate is not None and estimate.rate_per_s:
+            found.append(estimate.rate_per_s)
+    return max(found, default=None)
 
 
 def _estimate(case: Case, lines: list[LogLine]) -> ratelimit.Estimate | None:

@@ -73,6 +73,8 @@ def plans(asked: Asked) -> Found:
             fix_words.of_these(asked.typed, ids)
     options = _options(asked.said)
     found = [steps.plan(one, host, options) for one in ids]
+    if not asked.ids:
+        found.sort(key=lambda plan: bool(plan.refused))  # what can be done here comes first
     if any(plan.steps for plan in found):
         table = watched.table()
         found = [predict.with_effects(plan, host, table) for plan in found]
@@ -140,7 +142,10 @@ def _wanted(host: Any) -> tuple[tuple[str, ...], str, bool]:
         seen = own_incident.of_namespace(seen, host.machine, host.facts, host.inode, first=first, kernel=host.kernel)
     found = diagnose(seen)
     ids = tuple(one.id for one in found.fixes if one.id != "none")
-    return ids, found.headline, not ids and not wording.answer_known(found)
+    headline = found.headline
+    if host.netns is not None and "raise-max" in ids and host.is_first_namespace() is False:
+        headline += " Its limit is the whole host's, and raised there: sudo tablefull fix raise-max."
+    return ids, headline, not ids and not wording.answer_known(found)
 
 
 def tell_why_none(found: Found) -> None:
