@@ -4,6 +4,7 @@
 """
 
 import os
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -293,5 +294,6 @@ def test_who_may_not_is_told_what_is_lacking(space: FixSpace) -> None:
         )
         assert done.returncode == 4, done.stdout
         assert capability in done.stderr
+        assert f"run it as root: sudo tablefull fix {shlex.join(words[words.index('fix') + 1 :])}" in done.stderr
     assert state(space) == before
     assert not space.state.exists()

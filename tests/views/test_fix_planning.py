@@ -79,6 +79,9 @@ def test_nothing_to_fix_names_what_another_user_did_not_see(
     said = capsys.readouterr().err
     assert "nothing to fix here: No entry table is full. Not seen: the kernel's log, nft list ruleset, " in said
     assert said.endswith(" and 1 more; run it as root to be sure\n")
+    assert fix_planning.half_seen(unseen)
+    assert not fix_planning.half_seen(())
     monkeypatch.setattr("os.geteuid", lambda: 0)
     fix_planning.tell_why_none(found)
     assert "Not seen" not in capsys.readouterr().err
+    assert not fix_planning.half_seen(unseen)

@@ -77,7 +77,7 @@ def effective(proc: Proc) -> int | None:
     return None
 
 
-def told(lacks: Sequence[Need]) -> str:
-    """One line about what is lacking."""
+def told(lacks: Sequence[Need], again: str = "sudo tablefull fix") -> str:
+    """One line about what is lacking; ``again`` is what to type instead."""
     words = ", ".join(f"{need.what} (for {need.why})" for need in lacks)
-    return f"this needs {words}, which this process does not have; run it as root: sudo tablefull fix"
+    return f"this needs {words}, which this process does not have; run it as root: {again}"

@@ -146,7 +146,7 @@ def _plan(what: tuple[str, ...], form: str, output: str | None, said: dict[str, 
     found = fix_planning.plans(asked)
     if not found.plans:
         fix_planning.tell_why_none(found)
-        return EXIT_BLIND if found.blind else EXIT_FINE
+        return EXIT_BLIND if found.blind or fix_planning.half_seen(found.unseen) else EXIT_FINE
     fix_planning.show(found, form, output, asked)
     return EXIT_REFUSED if all(plan.refused for plan in found.plans) else EXIT_FINE
 

@@ -87,7 +87,7 @@ def _may_enter(netns: str) -> None:
 
     entering = (rights.Need("CAP_SYS_ADMIN", f"entering the network namespace {netns}"),)
     if lacks := rights.lacking(entering):
-        raise KernelRefused(rights.told(lacks))
+        raise KernelRefused(rights.told(lacks, fix_words.as_root()))
 
 
 def _complete(plan: HostPlan, host: Any, asked: Asked) -> HostPlan:
@@ -156,11 +156,16 @@ def tell_why_none(found: Found) -> None:
         say(f"tablefull: nothing to fix here: {found.headline}{_not_seen(found.unseen)}")
 
 
-def _not_seen(unseen: tuple[str, ...]) -> str:
-    """What another user may see is not all: without root the kernel's log and the rules are missing."""
+def half_seen(unseen: tuple[str, ...]) -> bool:
+    """Whether somebody who is not root asked, and would see more as root."""
     import os
 
-    if not unseen or os.geteuid() == 0:
+    return bool(unseen) and os.geteuid() != 0
+
+
+def _not_seen(unseen: tuple[str, ...]) -> str:
+    """What another user may see is not all: without root the kernel's log and the rules are missing."""
+    if not half_seen(unseen):
         return ""
     lived_by = ("the kernel's log", "conntrack -S", "nft list ruleset")  # these first
     named = sorted(unseen, key=lambda what: lived_by.index(what) if what in lived_by else len(lived_by))

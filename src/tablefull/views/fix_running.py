@@ -16,7 +16,7 @@ from tablefull.fixes import faults, guard, rights
 from tablefull.fixes.act import HostPlan
 from tablefull.fixes.journal import Journal, Lock, Space, Store, boot_id
 from tablefull.live.proc import Proc
-from tablefull.views import fix_text
+from tablefull.views import fix_text, fix_words
 from tablefull.views.output import emit, say
 from tablefull.views.terminal import Page, wants_colour, width_of
 
@@ -52,7 +52,7 @@ def apply(
 ) -> int:
     """Write the journal, have the fix done, say what was seen. The exit code."""
     if lacks := rights.lacking(rights.needed(plan)):
-        raise KernelRefused(rights.told(lacks))
+        raise KernelRefused(rights.told(lacks, fix_words.as_root()))
     try:
         lock = _begun(plan, store)
         space, descriptor = enter(plan.netns)
@@ -306,7 +306,7 @@ def _end(journal: Journal, *, wanted: str) -> int:
 
 def _root_needed(journal: Journal) -> None:
     if lacks := rights.lacking(rights.needed(journal.plan)):
-        raise KernelRefused(rights.told(lacks))
+        raise KernelRefused(rights.told(lacks, fix_words.as_root()))
 
 
 def enter(netns: str | None) -> tuple[Space | None, int | None]:

@@ -1,5 +1,7 @@
 """Which options of ``tablefull fix`` go together; what does not is refused: whoever typed it meant something."""
 
+import shlex
+import sys
 from collections.abc import Collection, Mapping
 
 import click
@@ -33,6 +35,11 @@ def given(context: click.Context) -> dict[str, str]:
         for one in context.command.params
         if isinstance(one, click.Option) and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE
     }
+
+
+def as_root() -> str:
+    """The line that was typed, with root's rights."""
+    return shlex.join(["sudo", "tablefull", *sys.argv[1:]])
 
 
 def none_empty(context: click.Context) -> None:
