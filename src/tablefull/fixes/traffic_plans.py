@@ -152,7 +152,7 @@ def expand_snat_range(situation: Situation, answers: tuple[str, ...]) -> Plan:
         )
     if cloud:
         commands += (cloud,)
-    # A translation without ports of its own takes 1024 to 65535 by itself [nf_nat_core.c nf_nat_l4proto_unique_tuple].
+    # A translation without ports of its own takes 1024 to 65535 by itself [nf_nat_core.c get_unique_tuple; measured].
     commands += (
         "# for connections that this host opens itself; what it translates for others never asks for this range:",
         f"sysctl -w {name}='1024 65535'",
