@@ -1,5 +1,7 @@
 from live_trees import FILTER, host
 
+from tablefull.facts.origin import Origin
+from tablefull.facts.ruleset import NoBridgePorts
 from tablefull.fixes.act import SetValue
 from tablefull.fixes.live_host import Options
 from tablefull.fixes.steps_bridge import disable_bridge_nf, protects
@@ -16,6 +18,13 @@ def test_a_host_that_only_bridges(tmp_path) -> None:
     )
     assert plan.steps[0].scope == "host"  # each namespace's own from 5.3 on
     assert any("bridge brings 1 each time it is loaded" in line for line in plan.told)
+
+
+def test_where_no_interface_is_a_port_it_is_not_said_that_frames_pass(tmp_path) -> None:
+    one = host(tmp_path, XEN)
+    assert "pass the IP hooks" in disable_bridge_nf(one, NONE).steps[0].before
+    one.facts.facts.append(NoBridgePorts(origin=Origin("bridge link", 1, "")))
+    assert "no interface here is a port of a bridge" in disable_bridge_nf(one, NONE).steps[0].before
 
 
 def test_rules_that_filter_guests_need_it(tmp_path) -> None:

@@ -113,6 +113,13 @@ def test_the_share_of_the_sample_is_forecast(tmp_path) -> None:
     assert (predicted.entries_before, predicted.entries_after) == (200_000, 40_000)
 
 
+def test_where_no_entry_is_it_is_not_said_that_packets_are_tracked(tmp_path) -> None:
+    (step,) = notrack(host(tmp_path, "debian-12", sample=sample(total=0)), DNS).steps
+    assert "nothing is tracked here (tablefull why tells)" in step.before
+    (step,) = notrack(host(tmp_path / "some", "debian-12", sample=sample(row(17, 5), total=1)), DNS).steps
+    assert step.before.startswith("its packets are tracked")
+
+
 def test_bridged_frames_on_a_xen_host(tmp_path) -> None:
     (first, second) = texts(notrack(host(tmp_path / "u", "ubuntu-12.04"), Options(ports=("bridged",))))
     line = "-A tablefull_notrack_pre -m physdev --physdev-is-in -m addrtype ! --dst-type LOCAL -j NOTRACK"
