@@ -1,6 +1,8 @@
 """SYNPROXY, limits and blocks for a live namespace: carried out by their own words, judged by the kernel, undone."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from tests.realkernel.fix_steps_place import HOW, Pair, made, tracked
@@ -22,8 +24,9 @@ from tests.realkernel.wired import (
 pytestmark = [pytest.mark.realkernel, pytest.mark.usefixtures("programs")]
 
 
-@HOW
-def test_synproxy_before_a_server_behind_this_router(how: str) -> None:
+@contextmanager
+def routed(how: str) -> Iterator[tuple[Namespace, Namespace, Namespace]]:
+    """A client (10.9.1.1), a router that tracks (10.9.1.2, 10.9.2.1), a server behind it (10.9.2.2)."""
     with Namespace() as client, Namespace() as router, Namespace() as server:
         join(client, router, 1)
         join(router, server, 2)
@@ -31,6 +34,12 @@ def test_synproxy_before_a_server_behind_this_router(how: str) -> None:
         client.run("ip", "route", "add", "10.9.2.0/24", "via", "10.9.1.2")
         server.run("ip", "route", "add", "10.9.1.0/24", "via", "10.9.2.1")
         tracked(router, how)
+        yield client, router, server
+
+
+@HOW
+def test_synproxy_before_a_server_behind_this_router(how: str) -> None:
+    with routed(how) as (client, router, server):
         before = state(router)
         planned = made(router, "synproxy-or-syncookies", ports=("tcp/8080",), way="passed", mss=1460, wscale=7)
         apply(router, planned)
@@ -56,13 +65,7 @@ def test_synproxy_before_a_server_behind_this_router(how: str) -> None:
 @HOW
 def test_synproxy_of_a_gateway_s_own_port_leaves_what_it_forwards_alone(how: str) -> None:
     """Both ways on a gateway: the port of the one server is proxied, the same port of the other is passed as it was."""
-    with Namespace() as client, Namespace() as router, Namespace() as server:
-        join(client, router, 1)
-        join(router, server, 2)
-        router.write({"net.ipv4.ip_forward": 1, "net.ipv4.tcp_syncookies": 1})
-        client.run("ip", "route", "add", "10.9.2.0/24", "via", "10.9.1.2")
-        server.run("ip", "route", "add", "10.9.1.0/24", "via", "10.9.2.1")
-        tracked(router, how)
+    with routed(how) as (client, router, server):
         if how == "nft":
             masquerade = "table ip n {\nchain p {\ntype nat hook postrouting priority 100;\noif w2a masquerade\n}\n}\n"
             router.run("nft", "-f", "-", text=masquerade)
