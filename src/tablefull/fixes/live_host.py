@@ -476,7 +476,7 @@ class LiveHost:
         first, own = spaces_of.inode_of(self.proc, "proc/1/ns/net"), self._own_inode()
         meant = own if self.inode is None else self.inode
         if first is None:  # another process's namespace may not be looked at everywhere, not even by root
-            here = spaces_of.is_first_here(self.proc, self.kernel)
+            here = spaces_of.is_first_here(self.proc, shows=at_least(self.kernel, 4, 8))
             first = own if here else None
             if here is False and meant == own:
                 return False

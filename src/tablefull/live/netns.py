@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from tablefull.facts.origin import Hole
-from tablefull.kernel.identity import KernelVersion, at_least
 from tablefull.live.collection import Artefact, Namespace, safe, with_key
 from tablefull.live.proc import Proc, hole, missing
 
@@ -53,12 +52,12 @@ def found(proc: Proc, still: Callable[[], bool]) -> tuple[list[Namespace], list[
     return unique, holes
 
 
-def is_first_here(proc: Proc, kernel: KernelVersion | None) -> bool | None:
+def is_first_here(proc: Proc, *, shows: bool | None) -> bool | None:
     """Whether this process stands in the machine's first network namespace; None where that cannot be told.
 
-    From 4.8 on the number of buckets may be written there and is shown as 0444 in every other one [KERNEL.md 2.2].
+    ``shows``: the kernel is 4.8 or newer. From there on the number of buckets may be written there and is shown as 0444 in every other one [KERNEL.md 2.2].
     """
-    if at_least(kernel, 4, 8) is not True:
+    if not shows:
         return None
     try:
         mode = os.stat(proc.path("proc/sys/net/netfilter/nf_conntrack_buckets")).st_mode  # noqa: PTH116 - a path of Proc
