@@ -55,7 +55,8 @@ def found(proc: Proc, still: Callable[[], bool]) -> tuple[list[Namespace], list[
 def is_first_here(proc: Proc, *, shows: bool | None) -> bool | None:
     """Whether this process stands in the machine's first network namespace; None where that cannot be told.
 
-    ``shows``: the kernel is 4.8 or newer. From there on the number of buckets may be written there and is shown as 0444 in every other one [KERNEL.md 2.2].
+    ``shows``: the kernel is 4.8 or newer. From there on the number of buckets may be written there, and is 0444 in
+    every other one [KERNEL.md 2.2].
     """
     if not shows:
         return None
