@@ -6,7 +6,6 @@ what it read into a pipe, and ends. ``setns`` moves a thread; the copy has one, 
 """
 
 import os
-import re
 import time
 from collections.abc import Callable
 from typing import NoReturn
@@ -14,17 +13,18 @@ from typing import NoReturn
 from tablefull.facts.origin import Hole
 from tablefull.live.collection import Artefact, Namespace, safe, with_key
 from tablefull.live.proc import Proc, hole, missing
+from tablefull.parsers.pattern import lazy
 
 CLONE_NEWNET, CLONE_NEWUTS = 0x40000000, 0x04000000  # include/uapi/linux/sched.h
 NAMED = ("run/netns", "var/run/netns", "run/docker/netns")
 MOST_PROCESSES = 50_000
 MOST_ANSWER_BYTES = 64 * 1024 * 1024
-_INODE = re.compile(r"net:\[(\d+)\]")
+_INODE = lazy(r"net:\[(\d+)\]")
 # docker-<id>.scope, cri-containerd-<id>.scope, crio-<id>.scope, libpod-<id>.scope, /docker/<id>, /lxc/<name>, kubepods
-_CONTAINER = re.compile(
+_CONTAINER = lazy(
     r"(?:docker|containerd|crio|libpod|podman|kubepods|garden|ecs)\b.*?([0-9a-f]{12,64})|/lxc(?:\.payload\.|/)([\w.-]+)"
 )
-_MACHINE = re.compile(r"machine\.slice/(?:systemd-nspawn@|machine-)?([\w.\\-]+?)\.(?:service|scope)")
+_MACHINE = lazy(r"machine\.slice/(?:systemd-nspawn@|machine-)?([\w.\\-]+?)\.(?:service|scope)")
 
 Answer = tuple[list[Artefact], list[Hole]]
 

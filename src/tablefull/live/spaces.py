@@ -12,7 +12,7 @@ from msgspec import Struct
 from tablefull.errors import TablefullError, UsageError
 from tablefull.facts.origin import Hole
 from tablefull.live import netns
-from tablefull.live.collection import Namespace
+from tablefull.live.collection import Namespace, safe
 from tablefull.live.netlink import in_namespace
 from tablefull.live.proc import Proc
 from tablefull.live.table import counts
@@ -52,8 +52,25 @@ def place(proc: Proc, name: str) -> tuple[str, str]:
 
     UsageError where there is none.
     """
+    found = _by_name(proc, name)
+    if found is not None:
+        return found
     key, path, _, _ = _named(proc, name)
     return key, path
+
+
+def _by_name(proc: Proc, name: str) -> tuple[str, str] | None:
+    """Where ``ip netns`` keeps it, without a look at every process, of which a host has thousands.
+
+    None where it is not there, or is the namespace that the program stands in.
+    """
+    if "/" in name or name in ("", ".", "..") or name.isdecimal():
+        return None
+    for folder in netns.NAMED:
+        inode = proc.inode(f"{folder}/{name}")
+        if isinstance(inode, int):
+            return None if inode == proc.inode("proc/self/ns/net") else (safe(name), proc.path(f"{folder}/{name}"))
+    return None
 
 
 def one(proc: Proc, name: str) -> Space:
