@@ -47,7 +47,9 @@ def test_a_name_is_found_without_a_look_at_the_processes(tmp_path: Path) -> None
     assert place(proc, "blue") == ("blue", str(tmp_path / "run/netns/blue"))
     assert place(proc, "1a2b") == ("1a2b", str(tmp_path / "run/docker/netns/1a2b"))
     (tmp_path / "run/netns/own").hardlink_to(tmp_path / "proc/self/ns/net")
-    for other in ("own", "../netns/blue", "..", "", "red"):
+    with pytest.raises(AssertionError):
+        place(proc, "own")  # the long way, which leaves the own one out
+    for other in ("../netns/blue", "..", "", "red"):
         with pytest.raises(UsageError, match="no such namespace"):
             place(Proc(tmp_path), other)
 
