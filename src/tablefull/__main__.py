@@ -18,6 +18,9 @@ def main() -> None:
     """Run and leave; after Ctrl-C silently, with 128 + SIGINT as a shell has it."""
     gc.set_threshold(GARBAGE_AFTER)
     try:
+        from tablefull.views import quick
+
+        quick.import_click()
         from tablefull.views.cli import main as run
 
         run()

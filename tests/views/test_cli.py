@@ -346,3 +346,12 @@ def test_diagnose_imports_nothing_heavy() -> None:
     loaded = {name.split(".")[0] for name in done.stderr.split()}
     assert "tablefull" in loaded
     assert loaded & (HEAVY | NOT_FOR_TEXT) == set()
+
+
+def test_the_command_imports_click_without_what_nobody_asks_for() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    words = [sys.executable, "-X", "importtime", "-m", "tablefull", "explain", "bridge-nf"]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert {"click.core", "tablefull.views.quick"} <= loaded
+    assert loaded & {"inspect", "platform", "dis"} == set()

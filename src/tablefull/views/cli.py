@@ -13,6 +13,7 @@ import click
 
 from tablefull import __version__
 from tablefull.errors import EXIT_BLIND, EXIT_FINE, EXIT_REFUSED, EXIT_USAGE, KernelRefused, TablefullError, UsageError
+from tablefull.views import quick
 
 PROGRAM = "tablefull"
 COMPLETE_VARIABLE = "_TABLEFULL_COMPLETE"
@@ -64,19 +65,6 @@ Exit codes: 0 fine, 1 a finding of severity degraded or worse, 2 wrong usage,
 of monitoring plugins instead."""
 
 
-def _quick_msgspec() -> None:
-    """Import msgspec without ``typing_extensions``: 3 ms for names that ``typing`` has since Python 3.11.
-
-    An import of a module that is None fails, and msgspec goes on without it, as where it is not installed.
-    """
-    if "typing_extensions" not in sys.modules:
-        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
-        try:
-            import msgspec  # noqa: F401
-        finally:
-            del sys.modules["typing_extensions"]
-
-
 class Lazy(click.Group):
     """A group whose commands are imported when they are wanted."""
 
@@ -88,7 +76,7 @@ class Lazy(click.Group):
         """Import the command; None for a name there is not."""
         if cmd_name not in COMMANDS:
             return None
-        _quick_msgspec()
+        quick.import_msgspec()
         module = import_module(f"tablefull.views.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
         return command
