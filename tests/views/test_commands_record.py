@@ -164,4 +164,7 @@ def test_it_stops_by_time_or_signal_and_gives_the_handlers_back() -> None:
         signal.raise_signal(signal.SIGTERM)
         assert not stop.going()
     assert signal.getsignal(signal.SIGTERM) is before
-    assert not Stop(1e-9).going()
+    waiting = Stop(1e-9)
+    assert waiting.going(), "the time that it takes to begin is not of the recording"
+    waiting.begin()
+    assert not waiting.going()

@@ -158,6 +158,7 @@ def record(
             refused = _follow(recorder, spaces, stop)
             if len(refused) < len(spaces):
                 say(f"tablefull: recording into {output}" + ("" if until_s else "; Ctrl-C ends it"))
+            stop.begin()
             recorder.run(stop.going, Progress(sys.stderr.isatty()).tick)
         return _summary(recorder, folder, output, form, refused, nothing=len(refused) == len(spaces))
 
@@ -223,8 +224,13 @@ class Stop(Ending):
 
     def __init__(self, after_s: float | None) -> None:
         super().__init__()
-        self._after_s, self._until = after_s, None if after_s is None else time.monotonic() + after_s
+        self._after_s = after_s
+        self._until: float | None = None
         self.signalled = False
+
+    def begin(self) -> None:
+        """The time counts from now on: what was asked for is followed, which took a while."""
+        self._until = None if self._after_s is None else time.monotonic() + self._after_s
 
     def told(self) -> None:
         """Not on."""
@@ -311,7 +317,7 @@ def lines_of(told: "Told", recorder: "Recorder", folder: "Folder", output: str) 
     kernel = sum(count for name, count in told.clocks.items() if name != "received")
     lines.append(f"times      {kernel:,} of the kernel, {told.clocks['received']:,} of receipt")
     lines.append(f"cost       {told.cpu_s:.2f} s of CPU, {told.received_bytes:,} bytes received")
-    lines.append(f"written    {kept.files} files, {kept.bytes:,} bytes in {harmless(output)}")
+    lines.append(f"written    {kept.files} file{'s' * (kept.files != 1)}, {kept.bytes:,} bytes in {harmless(output)}")
     if kept.removed_files:
         gone = f"{kept.removed_files} older files with {kept.removed_rows:,} rows"
         lines.append(f"removed    {gone}, to keep {folder.keep_bytes:,} bytes")
