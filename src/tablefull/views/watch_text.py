@@ -118,7 +118,8 @@ def state(seen: Seen, several: bool, history: str | None, rows: Sequence[Row]) -
     if not seen.alarms and seen.count is not None:
         lines.append("  no alarm is up")
     if told is not None and told.samples:
-        lines.append(f"  it stands on {told.samples} sample{'s' * (told.samples != 1)} over {span(told.span_s)}, this one the last")
+        samples = f"{told.samples} sample{'s' * (told.samples != 1)}"
+        lines.append(f"  it stands on {samples} over {span(told.span_s)}, this one the last")
     if history is None:
         pass
     elif not rows:
