@@ -4,6 +4,7 @@ The kernel is unpacked from Debian's package of the day and kept between runs; n
 takes some four seconds.
 """
 
+import fcntl
 import gzip
 import os
 import re
@@ -131,8 +132,15 @@ def cache() -> Path:
 
 
 def package(name: str) -> Path:
-    """The tree of a Debian package of the day, unpacked and kept."""
+    """The tree of a Debian package of the day, unpacked and kept: by one of those who want it, while the others wait."""
     tree = cache() / name
+    with (cache() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _unpacked(name, tree)
+    return tree
+
+
+def _unpacked(name: str, tree: Path) -> None:
     if not tree.exists():
         building = Path(tempfile.mkdtemp(dir=cache()))
         output("apt-get", "-q", "download", name, cwd=building)
@@ -146,7 +154,6 @@ def package(name: str) -> Path:
         archive.unlink()
         (building / "tree").rename(tree)
         building.rmdir()
-    return tree
 
 
 def kernel(series: str) -> Kernel:
