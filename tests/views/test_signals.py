@@ -3,11 +3,15 @@
 import io
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
-from tablefull.views.signals import ENDING, Ending, Unread, caught
+from tablefull.views.signals import ENDING, Bell, Ending, Unread, caught
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -57,6 +61,79 @@ def test_a_file_is_no_reader_that_went(tmp_path: Path) -> None:
         assert not stop.is_set()
         stop.set()
         assert stop.is_set()
+
+
+STORM = """
+import signal, sys, time
+from threading import Event
+from tablefull.views.signals import Bell
+bell = Bell() if sys.argv[1] == "bell" else Event()
+heard = 0
+def ring(*_):
+    global heard
+    heard += 1
+    bell.set()
+    signal.setitimer(signal.ITIMER_REAL, 0.0003)
+signal.signal(signal.SIGALRM, ring)
+signal.setitimer(signal.ITIMER_REAL, 0.0003)
+until, woken = time.monotonic() + 2, 0
+while time.monotonic() < until:
+    woken += bell.wait(0)
+    bell.clear()
+while time.monotonic() < until + 1:
+    assert bell.wait(5)
+    bell.clear()
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(heard > 100, woken > 100)
+"""
+
+
+def storm(kind: str, most_s: float) -> str:
+    words = [sys.executable, "-c", STORM, kind]
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=most_s).stdout
+
+
+def test_a_handler_may_ring_while_it_is_waited_for() -> None:
+    """Thousands of signals, some of which come in the very moment in which the waiting begins or ends."""
+    assert storm("bell", 60) == "True True\n"
+
+
+def test_threading_s_own_event_is_none_for_a_handler() -> None:
+    """Why there is another: this one is waited for by the thread that holds it."""
+    with pytest.raises(subprocess.TimeoutExpired):
+        storm("event", 6)
+
+
+def test_a_bell_is_an_event() -> None:
+    bell = Bell()
+    begun = time.monotonic()
+    assert not bell.wait(0.05)
+    assert time.monotonic() - begun >= 0.05
+    assert not bell.wait(-1)
+    for _ in range(70_000):  # more than a pipe takes
+        bell.set()
+    assert bell.is_set()
+    assert bell.wait()
+    assert bell.wait(0.0)
+    bell.clear()
+    assert not bell.is_set()
+    assert not bell.wait(0.0)
+    Timer(0.05, bell.set).start()
+    assert bell.wait(30)
+    pipe = (bell._receive, bell._send)
+    del bell
+    for descriptor in pipe:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+
+def test_a_reader_that_goes_ends_the_waiting() -> None:
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as out:
+        stop = Unread(out)
+        Timer(0.05, os.close, (read,)).start()
+        assert stop.wait(30)
 
 
 def test_where_there_is_no_output_at_all_it_is_an_event() -> None:

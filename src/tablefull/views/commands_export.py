@@ -8,7 +8,7 @@ writes the rest into a file, which node_exporter's textfile collector or ``--inc
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -16,7 +16,7 @@ import click
 from tablefull.errors import EXIT_BLIND, EXIT_FINE, UsageError
 from tablefull.views.durations import seconds
 from tablefull.views.output import emit_pieces, say
-from tablefull.views.signals import Ending
+from tablefull.views.signals import Bell, Ending
 
 if TYPE_CHECKING:
     from tablefull.watch.exposing import Exposed, Exposing, Part, Wanted
@@ -225,7 +225,7 @@ class Stop(Ending):
 
     def __init__(self) -> None:
         super().__init__()
-        self._event = Event()
+        self._event = Bell()
 
     def told(self) -> None:
         """Soon; the second time at once."""

@@ -17,7 +17,7 @@ from tablefull.errors import EXIT_BLIND, EXIT_FINDING, EXIT_FINE, UsageError
 from tablefull.live.proc import Proc
 from tablefull.views.durations import UNITS_S, parsed
 from tablefull.views.output import refused, say, silence
-from tablefull.views.signals import caught
+from tablefull.views.signals import Bell, caught
 
 if TYPE_CHECKING:
     from tablefull.watch.history import History
@@ -134,10 +134,10 @@ class _Teller:
     """What the watch says, to standard output and to the hook. ``gone``: nobody reads any more."""
 
     def __init__(self, form: str, quiet: bool, several: bool, command: str | None) -> None:
-        from threading import Event, Lock
+        from threading import Lock
 
         self._form, self._quiet, self._several = form, quiet, several
-        self.stop, self._hurry = Event(), Event()
+        self.stop, self._hurry = Bell(), Bell()
         self.failure: OSError | None = None
         self._lock = Lock()
         self._boot = ""
