@@ -164,7 +164,7 @@ def report(found: list[Case]) -> tuple[float, bool]:
             for name in names
         ]
         print(f"  {group:22}" + "".join(f"{one:10.2f}" for one in off) + f"{len(members):7}")
-        off_all = off
+        off_all = off if group == "all" else off_all
     print("\nannounced within the hour (median) and none came within two, in % of moments without a fill:")
     none = [one for one in found if one.truth_s == inf]
     alarms = [sum(m.told[name].median_s < 3600 for m in none) / len(none) for name in names]
