@@ -81,5 +81,6 @@ def test_a_megabyte_of_one_kind_is_linear(line):
     count = 40_000 // (len(line) + 1) + 2
     seconds(count)
     small = min(seconds(count) for _ in range(3))
-    assert seconds(count * 8) < 8 * 4 * small + 0.5
+    # A machine that stands still for a moment is no reader that is slow: it would have to do so three times.
+    assert any(seconds(count * 8) < 8 * 4 * small + 0.5 for _ in range(3))
     assert small < HANG_S
