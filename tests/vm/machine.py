@@ -136,24 +136,24 @@ def package(name: str) -> Path:
     tree = cache() / name
     with (cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _unpacked(name, tree)
+        if not tree.exists():
+            _unpack(name, tree)
     return tree
 
 
-def _unpacked(name: str, tree: Path) -> None:
-    if not tree.exists():
-        building = Path(tempfile.mkdtemp(dir=cache()))
-        output("apt-get", "-q", "download", name, cwd=building)
-        archive = next(building.glob("*.deb"))
-        output("dpkg-deb", "-x", str(archive), str(building / "tree"))
-        packed = [str(path) for path in (building / "tree").rglob("*.ko.xz")]
-        if packed:  # busybox does not unfold all of them
-            output(where("xz"), "-d", *packed)
-        for modules in (building / "tree/lib/modules").glob("*"):
-            output("depmod", "-b", str(building / "tree"), modules.name)
-        archive.unlink()
-        (building / "tree").rename(tree)
-        building.rmdir()
+def _unpack(name: str, tree: Path) -> None:
+    building = Path(tempfile.mkdtemp(dir=cache()))
+    output("apt-get", "-q", "download", name, cwd=building)
+    archive = next(building.glob("*.deb"))
+    output("dpkg-deb", "-x", str(archive), str(building / "tree"))
+    packed = [str(path) for path in (building / "tree").rglob("*.ko.xz")]
+    if packed:  # busybox does not unfold all of them
+        output(where("xz"), "-d", *packed)
+    for modules in (building / "tree/lib/modules").glob("*"):
+        output("depmod", "-b", str(building / "tree"), modules.name)
+    archive.unlink()
+    (building / "tree").rename(tree)
+    building.rmdir()
 
 
 def kernel(series: str) -> Kernel:

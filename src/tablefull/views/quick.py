@@ -41,17 +41,7 @@ class _Platform(_StandIn):
 
 def import_click() -> None:
     """Import click without ``platform`` and ``inspect``, which brings ``ast``, ``dis`` and ``tokenize``."""
-    if "click" in sys.modules:
-        return
-    kinds = {"inspect": _Inspect, "platform": _Platform}
-    there = {name: kind(name) for name, kind in kinds.items() if name not in sys.modules}
-    sys.modules.update(there)
-    try:
-        import click  # noqa: F401
-    finally:
-        for name, stands_in in there.items():
-            if sys.modules.get(name) is stands_in:
-                del sys.modules[name]
+    _import("click", {"inspect": _Inspect("inspect"), "platform": _Platform("platform")})
 
 
 def import_msgspec() -> None:
@@ -59,9 +49,16 @@ def import_msgspec() -> None:
 
     An import of a module that is None fails, and msgspec goes on without it, as where it is not installed.
     """
-    if "typing_extensions" not in sys.modules:
-        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
-        try:
-            import msgspec  # noqa: F401
-        finally:
-            del sys.modules["typing_extensions"]
+    _import("msgspec", {"typing_extensions": None})
+
+
+def _import(name: str, stand_ins: dict[str, ModuleType | None]) -> None:
+    """Import ``name`` with these in the place of modules that nobody has imported yet."""
+    there = {one: module for one, module in stand_ins.items() if one not in sys.modules}
+    sys.modules.update(there)  # type: ignore[arg-type]
+    try:
+        import_module(name)
+    finally:
+        for one, module in there.items():
+            if one in sys.modules and sys.modules[one] is module:
+                del sys.modules[one]
