@@ -39,13 +39,13 @@ def test_one_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
     with pytest.raises(KernelRefused, match=r"was ended after 0\.2 s"):
         programs.run(Command(("sleep", "60")), looking=True)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_daemon_that_keeps_the_output_open_is_not_waited_for() -> None:
     began = time.monotonic()
-    assert programs.run(Command(("sh", "-c", "sleep 20 & echo started")))[1] == "started\n"
-    assert time.monotonic() - began < 10
+    assert programs.run(Command(("sh", "-c", "sleep 60 & echo started")))[1] == "started\n"
+    assert time.monotonic() - began < 60
 
 
 def test_it_dies_with_the_one_who_runs_it(tmp_path: Path) -> None:

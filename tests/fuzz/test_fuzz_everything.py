@@ -72,11 +72,11 @@ def test_a_megabyte_of_one_kind_is_linear(line):
 
     def seconds(count):
         lines = [line] * count
-        began = time.perf_counter()
+        began = time.thread_time()
         from tablefull.parsers.reader import Reader
 
         Reader().document("-", lines)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     count = 40_000 // (len(line) + 1) + 2
     seconds(count)

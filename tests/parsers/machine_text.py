@@ -116,14 +116,14 @@ REPEATED = (
 def is_linear(read: Parser) -> None:
     """One long line, and ten thousand lines that each look like a beginning, are read in well under a second a text."""
     for text in ADVERSARIAL:
-        start = time.perf_counter()
+        start = time.thread_time()
         read([line_of(text)], 0, Context("-"))
-        assert time.perf_counter() - start < 1.0, text[:40]
+        assert time.thread_time() - start < 1.0, text[:40]
     for text in REPEATED:
         lines = [Line(number, text, text) for number in range(1, 5001)]
-        start = time.perf_counter()
+        start = time.thread_time()
         at = 0
         while at < len(lines):
             answer = read(lines, at, Context("-"))
             at += answer.used if answer else 1
-        assert time.perf_counter() - start < 2.0, text
+        assert time.thread_time() - start < 2.0, text

@@ -147,9 +147,9 @@ def test_no_expression_is_more_than_linear(piece, frame):
 
     def seconds(size):
         line = frame.format(piece * (size // len(piece)))
-        began = time.perf_counter()
+        began = time.thread_time()
         read_text(line)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     read_text(frame.format(piece))
     small = min(seconds(1500), seconds(1500))

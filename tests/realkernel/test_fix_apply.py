@@ -249,7 +249,7 @@ def test_the_hosts_limit_goes_up_and_comes_back(tmp_path: Path, program: Callabl
         assert {path: path.read_text() for path in before} == before
         # Not confirmed, and nobody types anything.
         done = space.fix(
-            "raise-max", "--max", str(target), "--apply", "--confirm-within", "1s", "--verify-for", "100ms"
+            "raise-max", "--max", str(target), "--apply", "--confirm-within", "4s", "--verify-for", "100ms"
         )
         assert done.returncode == 0, done.stderr
         journal = space.over()

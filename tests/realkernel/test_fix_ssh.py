@@ -213,7 +213,15 @@ def test_the_undoers_leave_the_control_group_of_the_session(tmp_path: Path) -> N
         try:
             before = space.everything()
             script = 'for group; do echo $$ >"$group/cgroup.procs"; done; sleep 60 & "$PYTHON" -m tablefull fix $WORDS'
-            words = ["--plan", space.plan_file(space.plan()), "--apply", "--confirm-within", "2s", "--verify-for", "1s"]
+            words = [
+                "--plan",
+                space.plan_file(space.plan()),
+                "--apply",
+                "--confirm-within",
+                "10s",
+                "--verify-for",
+                "1s",
+            ]
             extra = {"PYTHON": space.words()[0], "WORDS": " ".join(words)}
             shell = shutil.which("sh") or "/bin/sh"
             child = subprocess.Popen(
