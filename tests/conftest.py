@@ -6,6 +6,7 @@ is set a kernel test without root is a failure.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -31,6 +32,11 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
+
+
+# What a shell starts with `&` ignores Ctrl-C, and so would all that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @cache
