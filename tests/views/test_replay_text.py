@@ -48,6 +48,16 @@ def test_headlines() -> None:
     assert headline(Outcome(Setting("x"), limit=0, peak=50)).endswith("and there is no limit.")
 
 
+def test_a_record_in_which_nothing_happened_holds_what_was_there() -> None:
+    quiet = Replay([Outcome(Setting("x"), limit=200, count=50, peak=50)], DATE, DATE + S, S)
+    text = words(render(quiet, (), 80))
+    assert text.startswith("Not full: 50 entries at most, 25.0% of the limit of 200. 0 events in 1.000 s")
+    assert as_object(quiet, ())["outcomes"][0]["full"] is False
+    empty = Replay([Outcome(Setting("x"), limit=200)], DATE, DATE + S, S)
+    assert words(render(empty, (), 80)).startswith(NOTHING)
+    assert as_object(empty, ())["outcomes"][0]["full"] is None
+
+
 def test_moments() -> None:
     assert when(DATE + 1_500_000_000, DATE) == "1.500 s (2023-11-14 22:13:21 UTC)"
     assert when(3 * S, S) == "2.000 s"  # a clock that began with the run is no date

@@ -71,7 +71,7 @@ def table(
     space = None if space == "all" else space
     dimensions = [named(word) for word in words if word != BY_NAMESPACE]
     if not words:
-        raise UsageError("--by: nothing is named")
+        raise UsageError("--by: nothing is named; write such as: --by state,source+dport")
     test = None
     if where is not None:
         from tablefull.wire.selection import asks_counters, parse

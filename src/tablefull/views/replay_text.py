@@ -39,6 +39,11 @@ def headline(outcome: Outcome) -> str:
     return f"Not full: {peak}, {outcome.peak / outcome.limit:.1%} of the limit of {outcome.limit}."
 
 
+def _seen(found: Replay) -> bool:
+    """Whether there was anything to be tracked; a quiet record has no event, and the entries of its first dump."""
+    return bool(found.packets or found.outcomes[0].peak)
+
+
 def when(time_ns: int, first_ns: int) -> str:
     """A moment: seconds since the first packet, and the date where the clock has one."""
     since = f"{(time_ns - first_ns) / 1e9:.3f} s"
@@ -173,7 +178,7 @@ def render(found: Replay, extra: Sequence[str], width: int, blocks: str = BLOCKS
     """The page for a person. ``extra``: what else is to be said, such as damage."""
     page = Page(width)
     first = found.outcomes[0]
-    if found.packets:
+    if _seen(found):
         page.text(headline(first), "worst" if first.refused else "good", indent=0)
     else:
         page.text(NOTHING, "worst", indent=0)
@@ -208,7 +213,7 @@ def as_object(found: Replay, extra: Sequence[str]) -> dict[str, Any]:
         "cut_short": found.cut_short,
         "offloaded": found.offloaded,
         "notes": [*extra, *notes(found)],
-        "outcomes": [_outcome_object(outcome, bool(found.packets)) for outcome in found.outcomes],
+        "outcomes": [_outcome_object(outcome, _seen(found)) for outcome in found.outcomes],
     }
 
 
