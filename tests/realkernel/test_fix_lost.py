@@ -188,7 +188,7 @@ def test_confirmations_at_the_last_moment_are_one_thing_or_the_other(space: FixS
     for number in range(20):
         assert space.apply(plan, "--confirm-within", "1s", "--verify-for", "50ms").returncode == 0
         deadline = space.store.read(str(number + 1)).deadline_at or 0.0
-        time.sleep(max(0.0, deadline - time.time() - 0.9 + 0.045 * number))
+        time.sleep(max(0.0, deadline - time.time() - 0.9 + 0.06 * number))
         done = space.fix("--confirm", str(number + 1))
         journal = space.over()
         assert journal is not None
