@@ -9,13 +9,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 from tablefull.fixes.act import Command, Commanded, HostPlan, OwnFile, SetValue, Step, write
-from tablefull.fixes.journal import Journal, Store
+from tablefull.fixes.journal import Journal, State, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUTS = "/proc/sys/net/netfilter/nf_conntrack_"
@@ -97,12 +97,13 @@ class FixSpace:
 
     def over(self) -> Journal | None:
         """The last journal once nobody holds the lock any more; None where there is none."""
-        until = time.monotonic() + LONGEST_S
-        while self.store.held():
-            assert time.monotonic() < until, "somebody still holds the lock"
-            time.sleep(0.02)
+        until(lambda: not self.store.held(), "somebody still holds the lock")
         found = self.store.ids()
         return self.store.read(found[-1]) if found else None
+
+    def reached(self, state: State) -> bool:
+        """Whether a journal here is in that state."""
+        return any(one.state == state for one in self.store.all())
 
     def processes(self, name: str) -> list[int]:
         """Who of those that work for this folder is called so (as `ps -o comm` shows them)."""
@@ -118,6 +119,14 @@ class FixSpace:
             except OSError:
                 continue
         return found
+
+
+def until(true: Callable[[], object], otherwise: str = "it did not come to that") -> None:
+    """Wait for it; the test fails with ``otherwise`` where it does not come."""
+    end = time.monotonic() + LONGEST_S
+    while not true():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.02)
 
 
 def step(act: SetValue | OwnFile | Commanded, scope: str = "netns", persists: bool = False) -> Step:
@@ -146,7 +155,7 @@ def fix_space(folder: Path) -> Iterator[FixSpace]:
         subprocess.run(["ip", "netns", "del", name], check=True)
 
 
-def places(space: FixSpace, log: Path) -> list[str]:
+def places(log: Path) -> list[str]:
     """The fault points that were passed: ``role:number``."""
     return [line.split(" ", 1)[0] for line in log.read_text().splitlines()]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.realkernel.fix_space import FixSpace, fix_space, step
+from tests.realkernel.fix_space import FixSpace, fix_space, step, until
 
 from tablefull.fixes import boot_undo
 from tablefull.fixes.act import OwnFile
@@ -26,17 +26,6 @@ def space(tmp_path: Path, program: Callable[[str], str]) -> Iterator[FixSpace]:
     program("nft")
     with fix_space(tmp_path) as made:
         yield made
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + LONGEST_S
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def state_is(space: FixSpace, *states: str) -> Callable[[], bool]:
-    return lambda: any(one.state in states for one in space.store.all())
 
 
 def on_terminal(words: list[str], space: FixSpace) -> tuple[int, int]:
@@ -60,7 +49,7 @@ def test_a_terminal_that_is_closed_takes_nobody_along(space: FixSpace) -> None:
     pid, terminal = on_terminal([*words, "--verify-for", "2s"], space)
     assert b"one of every kind" in read_until(terminal, b"[y/N]")
     os.write(terminal, b"y\n")
-    until(state_is(space, "applied"))
+    until(lambda: space.reached("applied"))
     os.close(terminal)  # the kernel sends SIGHUP to whoever is in the foreground
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) != 0
@@ -90,7 +79,7 @@ def test_ctrl_c_leaves_the_host_as_it_was(space: FixSpace) -> None:
         [*words, "--verify-for", "60s"], env=space.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
-        until(state_is(space, "applied"))
+        until(lambda: space.reached("applied"))
         child.send_signal(signal.SIGINT)
         assert child.wait(LONGEST_S) == 4
         assert child.stdout is not None

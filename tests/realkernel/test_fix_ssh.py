@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.realkernel.fix_space import FixSpace, fix_space, step
+from tests.realkernel.fix_space import FixSpace, fix_space, step, until
 
 from tablefull.fixes.act import Command, Commanded, HostPlan
 
@@ -73,9 +73,9 @@ def reached(tmp_path: Path, program: Callable[[str], str]) -> Iterator[Reached]:
             server = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
         try:
             found = Reached(space, client, keys / "person", link, server.pid)
-            until = time.monotonic() + LONGEST_S
+            end = time.monotonic() + LONGEST_S
             while not found.answers():
-                assert time.monotonic() < until, (tmp_path / "sshd.log").read_text()
+                assert time.monotonic() < end, (tmp_path / "sshd.log").read_text()
             yield found
         finally:
             server.kill()
@@ -172,10 +172,7 @@ def test_a_session_that_is_killed_whole_leaves_the_undoing_alive(reached: Reache
         )
     )
     with reached.fix("--plan", file, "--apply", "--confirm-within", "30s", "--verify-for", "5s") as session:
-        until = time.monotonic() + LONGEST_S
-        while not any(one.state == "applied" for one in reached.space.store.all()):
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        until(lambda: reached.space.reached("applied"))
         for pid in _sessions(reached):
             os.kill(pid, signal.SIGKILL)
         session.wait(LONGEST_S)
@@ -213,25 +210,15 @@ def test_the_undoers_leave_the_control_group_of_the_session(tmp_path: Path) -> N
         try:
             before = space.everything()
             script = 'for group; do echo $$ >"$group/cgroup.procs"; done; sleep 60 & "$PYTHON" -m tablefull fix $WORDS'
-            words = [
-                "--plan",
-                space.plan_file(space.plan()),
-                "--apply",
-                "--confirm-within",
-                "10s",
-                "--verify-for",
-                "1s",
-            ]
+            times = ("--confirm-within", "10s", "--verify-for", "1s")
+            words = ["--plan", space.plan_file(space.plan()), "--apply", *times]
             extra = {"PYTHON": space.words()[0], "WORDS": " ".join(words)}
             shell = shutil.which("sh") or "/bin/sh"
             child = subprocess.Popen(
                 [shell, "-c", script, "sh", *map(str, groups)], env=space.environment(extra),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
-            until = time.monotonic() + LONGEST_S
-            while not any(one.state == "applied" for one in space.store.all()):
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            until(lambda: space.reached("applied"))
             undoers = {*space.processes("tablefull-undo"), *space.processes("tablefull-keep")}
             assert len(undoers) == 2
             inside = {int(pid) for group in groups for pid in (group / "cgroup.procs").read_text().split()}
